@@ -1,0 +1,9 @@
+//! qastack: one command that gives a team its QA figures, live, true and easy to read.
+//!
+//! The map of the crate; ARCHITECTURE.md says what each room must never do. Two ways lead through it, both
+//! one way: `cli -> settings -> stack (pure) -> lifecycle -> engine`, then `prometheus`, `grafana` and
+//! `output`; and `bytes -> reports (pure) -> store <- quality (pure) -> exporter`.
+
+pub mod error;
+pub mod exit_code;
+pub mod reports;

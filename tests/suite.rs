@@ -1,0 +1,1 @@
+//! Every integration test, in one binary: one link, one set of helpers.
