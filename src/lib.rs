@@ -4,6 +4,9 @@
 //! one way: `cli -> settings -> stack (pure) -> lifecycle -> engine`, then `prometheus`, `grafana` and
 //! `output`; and `bytes -> reports (pure) -> store <- quality (pure) -> exporter`.
 
+pub mod cli;
 pub mod error;
 pub mod exit_code;
+pub mod lifecycle;
+pub mod output;
 pub mod reports;

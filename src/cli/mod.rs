@@ -1,0 +1,108 @@
+//! The command line: one file a command, each with its flags and one `run`.
+//!
+//! A command returns an [`Answer`]; it never prints and never ends the process. What was typed becomes what
+//! is meant in `settings`; what happens is told as events to `output`.
+
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::output::{Answer, Format, Output};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// One command that gives a team its QA figures: a test-metrics exporter, Prometheus and Grafana.
+#[derive(Debug, Parser)]
+#[command(name = "qastack", version, max_term_width = 100, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Globals {
+    /// Settings file [default: qastack.yaml, where there is one]
+    #[arg(long, short = 'f', global = true, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Name of the stack; everything it makes on the engine carries it
+    #[arg(long, short = 'p', global = true, value_name = "NAME")]
+    pub project: Option<String>,
+    /// Address of the Docker engine: unix://PATH or tcp://HOST:PORT
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Docker context to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Print one JSON document on stdout instead of words
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only the result, no progress
+    #[arg(long, short = 'q', global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match *self {}
+    }
+
+    async fn run(self, _context: &Context) -> Result<Answer> {
+        match self {}
+    }
+}
+
+/// What every command gets: the flags typed everywhere, and where to tell what happens.
+#[derive(Debug)]
+pub struct Context {
+    /// The flags that every command takes.
+    pub globals: Globals,
+    /// Where events go.
+    pub output: Output,
+}
+
+/// Parses, runs, prints the answer or the error, and says how the process ends.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command_line = match CommandLine::try_parse_from(&arguments) {
+        Ok(command_line) => command_line,
+        Err(refusal) => return refuse(&refusal, &arguments),
+    };
+    let format = if command_line.globals.json { Format::Json } else { Format::Words };
+    let output = Output::new(format, command_line.globals.quiet);
+    let name = command_line.command.name();
+    let context = Context { globals: command_line.globals, output };
+    let answer = match runtime() {
+        Ok(runtime) => runtime.block_on(command_line.command.run(&context)),
+        Err(error) => Err(error),
+    };
+    ExitCode::from(context.output.finish(name, answer))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::new(Code::Unexpected, format!("cannot start the async runtime: {cause}")))
+}
+
+/// A command line that clap did not take: help and version are an answer, all else is a usage error.
+fn refuse(refusal: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    if wants_json && refusal.use_stderr() {
+        let text = refusal.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = Error::new(Code::Usage, message).hint("Run qastack --help for the commands and their flags.");
+        return ExitCode::from(Output::new(Format::Json, false).finish("usage", Err(error)));
+    }
+    // Printing can only fail when nobody reads; the exit code still tells.
+    let _ = refusal.print();
+    ExitCode::from(if refusal.use_stderr() { Code::Usage.exit() } else { 0 })
+}
