@@ -10,3 +10,4 @@ pub mod exit_code;
 pub mod lifecycle;
 pub mod output;
 pub mod reports;
+pub mod settings;

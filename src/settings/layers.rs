@@ -1,0 +1,206 @@
+//! Settings laid over each other, each value with the place it came from.
+//!
+//! A file is first read on its own, so that a mistake in it is told with its line; the environment and the flags
+//! are then laid over it key by key.
+
+use super::Loaded;
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_yaml::{Mapping, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+/// Every variable of ours begins like this.
+const PREFIX: &str = "QASTACK_";
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A settings file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One value that stands above the file: its path, its text, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// The path of the key, such as `images.grafana`.
+    pub path: String,
+    /// The value, written as in the file.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// The layers read so far.
+#[derive(Debug)]
+pub struct Layers<T> {
+    tree: Value,
+    origins: BTreeMap<String, Origin>,
+    /// Every path of a default value, to tell a known key from a misspelt one.
+    known: Vec<String>,
+    settings: PhantomData<T>,
+}
+
+impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
+    /// Nothing but defaults.
+    pub fn defaults() -> Self {
+        let mut known = Vec::new();
+        if let Ok(defaults) = serde_yaml::to_value(T::default()) {
+            paths(&defaults, "", &mut |path, _| known.push(path.to_owned()));
+        }
+        Self { tree: Value::Mapping(Mapping::new()), origins: BTreeMap::new(), known, settings: PhantomData }
+    }
+
+    /// Lays a file over what is there.
+    pub fn add_file(&mut self, path: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            Error::new(Code::SettingsInvalid, format!("cannot read the settings file {}: {cause}", path.display()))
+        })?;
+        let wrong = |cause: serde_yaml::Error| {
+            let cause = cause.to_string();
+            let error = Error::new(Code::SettingsInvalid, format!("{}: {cause}", path.display()));
+            match suggestion(&cause) {
+                Some(word) => error.hint(format!("did you mean `{word}`?")),
+                None => error.hint("Every key and its default is in README.md; an empty file is all defaults."),
+            }
+        };
+        // An empty file, or one of comments only, is YAML's null and means all defaults.
+        let tree: Value = serde_yaml::from_str(&text).map_err(wrong)?;
+        if tree.is_null() {
+            return Ok(());
+        }
+        serde_yaml::from_str::<T>(&text).map_err(wrong)?;
+        paths(&tree, "", &mut |key, value| {
+            if !value.is_mapping() {
+                self.origins.insert(key.to_owned(), Origin::File(path.to_owned()));
+            }
+        });
+        self.tree = tree;
+        Ok(())
+    }
+
+    /// Lays the variables over what is there whose names are paths of ours.
+    pub fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) -> Result<()> {
+        let names: BTreeMap<String, String> = self.known.iter().map(|path| (variable(path), path.clone())).collect();
+        let mut overrides = Vec::new();
+        for (name, value) in environment {
+            if let Some(path) = names.get(&name) {
+                overrides.push(Override { path: path.clone(), value, origin: Origin::Variable(name) });
+            } else if let Some(meant) = misspelt(&name, &names) {
+                return Err(Error::new(Code::SettingsInvalid, format!("{name} names no setting"))
+                    .hint(format!("did you mean {meant}?")));
+            }
+        }
+        self.add_overrides(overrides)
+    }
+
+    /// Lays single values over what is there.
+    pub fn add_overrides(&mut self, overrides: Vec<Override>) -> Result<()> {
+        for Override { path, value, origin } in overrides {
+            let wrong = |cause: String| Error::new(Code::SettingsInvalid, format!("{origin}: {cause}"));
+            let value: Value = serde_yaml::from_str(&value).map_err(|cause| wrong(cause.to_string()))?;
+            // Alone first, so that the error is about this value and no other.
+            let mut alone = Value::Mapping(Mapping::new());
+            put(&mut alone, &path, value.clone());
+            serde_yaml::from_value::<T>(alone).map_err(|cause| wrong(cause.to_string()))?;
+            put(&mut self.tree, &path, value);
+            self.origins.retain(|known, _| !known.starts_with(&format!("{path}.")));
+            self.origins.insert(path, origin);
+        }
+        Ok(())
+    }
+
+    /// The settings that result.
+    pub fn finish(self) -> Result<Loaded<T>> {
+        let settings = serde_yaml::from_value(self.tree)
+            .map_err(|cause| Error::new(Code::SettingsInvalid, format!("settings: {cause}")))?;
+        Ok(Loaded { settings, origins: self.origins })
+    }
+}
+
+/// The variable of a path: `images.test-metrics` is `QASTACK_IMAGES__TEST_METRICS`.
+fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "__").replace('-', "_").to_uppercase())
+}
+
+/// The variable that was meant, for a name that begins like a group of ours and names nothing in it.
+fn misspelt<'a>(name: &str, names: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let (group, _) = name.strip_prefix(PREFIX)?.split_once("__")?;
+    let group = format!("{PREFIX}{group}__");
+    names
+        .keys()
+        .filter(|known| known.starts_with(&group))
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
+        .map(String::as_str)
+}
+
+/// serde says "unknown field `grafna`, expected one of `test-metrics`, `prometheus`, `grafana`".
+fn suggestion(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("unknown field `")?;
+    let (typed, rest) = rest.split_once('`')?;
+    let expected = rest.split('`').skip(1).step_by(2);
+    expected
+        .map(|word| (strsim::jaro_winkler(typed, word), word))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
+}
+
+/// Calls `visit` with every path below a value, groups and leaves.
+fn paths(value: &Value, prefix: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    let Value::Mapping(mapping) = value else { return };
+    for (key, value) in mapping {
+        let Some(key) = key.as_str() else { continue };
+        let path = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+        visit(&path, value);
+        paths(value, &path, visit);
+    }
+}
+
+fn put(tree: &mut Value, path: &str, value: Value) {
+    let mut place = tree;
+    for key in path.split('.') {
+        if !place.is_mapping() {
+            *place = Value::Mapping(Mapping::new());
+        }
+        let Value::Mapping(mapping) = place else { return };
+        place = mapping.entry(Value::from(key)).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+/// Reads text, and numbers and truth values as the text they were written as.
+pub(super) fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a single value")]
+    enum Scalar {
+        Whole(i64),
+        Number(f64),
+        Truth(bool),
+        Text(String),
+    }
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Whole(value) => value.to_string(),
+        Scalar::Number(value) => value.to_string(),
+        Scalar::Truth(value) => value.to_string(),
+        Scalar::Text(value) => value,
+    })
+}

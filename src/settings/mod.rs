@@ -1,0 +1,142 @@
+//! What the user wants: `qastack.yaml` < `QASTACK_*` < flags, every value with its origin.
+//!
+//! What was typed becomes typed settings here, once. This room reads files and the environment it is given and
+//! talks to nothing else.
+
+mod figures;
+mod image_reference;
+mod layers;
+mod stack;
+mod values;
+
+pub use figures::FiguresSettings;
+pub use layers::{Layers, Origin, Override};
+pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
+pub use values::{Memory, Period, Published, Restart};
+
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The settings file looked for in the working directory when none is named.
+pub const DEFAULT_FILE: &str = "qastack.yaml";
+
+/// Settings with the place each value came from, by its path (`images.grafana`).
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The settings.
+    pub settings: T,
+    /// Where each value came from; a path that is not here has its default.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// Reads the stack's settings: the file (the named one, or `qastack.yaml` where there is one), then the
+/// environment, then the flags.
+pub fn load_stack(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: Vec<Override>,
+) -> Result<Loaded<StackSettings>> {
+    let mut layers = Layers::<StackSettings>::defaults();
+    if let Some(path) = chosen_file(file) {
+        layers.add_file(&path)?;
+    }
+    layers.add_environment(environment)?;
+    layers.add_overrides(flags)?;
+    let loaded = layers.finish()?;
+    loaded.settings.check().map_err(|problem| {
+        let origin = loaded.origins.get(&problem.path).map(|origin| format!(" ({origin})")).unwrap_or_default();
+        let error = Error::new(Code::SettingsInvalid, format!("{}{origin}: {}", problem.path, problem.message));
+        match problem.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
+    Ok(loaded)
+}
+
+fn chosen_file(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Loaded<StackSettings>> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("qastack.yaml");
+        std::fs::write(&path, yaml).expect("a file");
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        load_stack(Some(&path), environment, Vec::new())
+    }
+
+    fn refusal(yaml: &str, environment: &[(&str, &str)]) -> String {
+        let error = load(yaml, environment).expect_err("refused");
+        assert_eq!(error.code(), Code::SettingsInvalid);
+        format!("{} | {}", error.message(), error.hint_text().unwrap_or_default())
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        let loaded = load("", &[]).expect("settings");
+        assert_eq!(loaded.settings, StackSettings::default());
+        assert!(loaded.origins.is_empty());
+    }
+
+    #[test]
+    fn the_environment_stands_above_the_file_and_origins_tell() {
+        let yaml = "ports: { grafana: 3001, test-metrics: 8081 }\nscrape_interval: 30s\n";
+        let loaded = load(yaml, &[("QASTACK_PORTS__TEST_METRICS", "0.0.0.0:8088"), ("QASTACK_IMAGES__GRAFANA", "g:1")])
+            .expect("settings");
+        let settings = loaded.settings;
+        assert_eq!(settings.ports.grafana.port, 3001);
+        assert_eq!(settings.ports.test_metrics.to_string(), "0.0.0.0:8088");
+        assert_eq!(settings.images.grafana, "g:1");
+        assert_eq!(settings.scrape_interval.to_string(), "30s");
+        assert!(loaded.origins["ports.grafana"].to_string().ends_with("qastack.yaml"));
+        assert_eq!(loaded.origins["ports.test-metrics"].to_string(), "QASTACK_PORTS__TEST_METRICS");
+    }
+
+    #[test]
+    fn a_mistake_names_file_line_and_what_was_expected() {
+        let text = refusal("project: a\nports:\n  grafna: 3001\n", &[]);
+        assert!(text.contains("qastack.yaml"), "{text}");
+        assert!(text.contains("line 3"), "{text}");
+        assert!(text.contains("did you mean `grafana`?"), "{text}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_their_place() {
+        for (yaml, expected) in [
+            ("ports: { grafana: 0 }", "1 to 65535"),
+            ("ports: { grafana: 70000 }", "1 to 65535"),
+            ("project: 'Not A Name'", "lower-case"),
+            ("images: { grafana: 'no such:image:ref' }", "image reference"),
+            ("scrape_interval: 5 parsecs", "a time such as 15s"),
+            ("limits: { grafana: { memory: plenty } }", "a size such as 512MiB"),
+            ("restart: sometimes", "on-failure:5"),
+            ("ports: { grafana: 8080 }", "two services"),
+        ] {
+            let text = refusal(yaml, &[]);
+            assert!(text.contains(expected), "{yaml}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named_and_a_bad_value_too() {
+        let text = refusal("", &[("QASTACK_IMAGES__GRAFNA", "x")]);
+        assert!(text.contains("QASTACK_IMAGES__GRAFNA") && text.contains("QASTACK_IMAGES__GRAFANA"), "{text}");
+        let text = refusal("", &[("QASTACK_PORTS__GRAFANA", "many")]);
+        assert!(text.contains("QASTACK_PORTS__GRAFANA"), "{text}");
+    }
+
+    #[test]
+    fn variables_of_other_parts_are_left_alone() {
+        assert!(load("", &[("QASTACK_TOKEN", "t"), ("QASTACK_PUSH__PROJECT", "web"), ("HOME", "/")]).is_ok());
+    }
+}

@@ -1,0 +1,320 @@
+//! What should run: the keys of `qastack.yaml`, their defaults and their rules.
+
+use super::image_reference::is_image_reference;
+use super::{FiguresSettings, Memory, Period, Published, Restart};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// `images.test-metrics` when the image is made from the running executable.
+pub const BUILD: &str = "build";
+
+/// What should run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StackSettings {
+    /// Name of the stack; everything it makes on the engine carries it.
+    pub project: String,
+    /// Where the services are published on the engine's host.
+    pub ports: Ports,
+    /// What the services run.
+    pub images: Images,
+    /// How often Prometheus asks the exporter.
+    pub scrape_interval: Period,
+    /// How long Prometheus keeps samples.
+    pub retention: Period,
+    /// When the engine starts a service again that ended.
+    pub restart: Restart,
+    /// Grafana's login.
+    pub grafana: GrafanaSettings,
+    /// How the figures are computed.
+    pub figures: FiguresSettings,
+    /// Whether sample reports show until the first real input.
+    pub sample_data: bool,
+    /// What each service may use.
+    pub limits: Limits,
+}
+
+impl Default for StackSettings {
+    fn default() -> Self {
+        Self {
+            project: "qastack".to_owned(),
+            ports: Ports::default(),
+            images: Images::default(),
+            scrape_interval: Period::seconds(15),
+            retention: Period::days(15),
+            restart: Restart::OnFailure(5),
+            grafana: GrafanaSettings::default(),
+            figures: FiguresSettings::default(),
+            sample_data: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where the services are published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ports {
+    /// The exporter.
+    pub test_metrics: Published,
+    /// Prometheus.
+    pub prometheus: Published,
+    /// Grafana.
+    pub grafana: Published,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            test_metrics: Published::loopback(8080),
+            prometheus: Published::loopback(9090),
+            grafana: Published::loopback(3000),
+        }
+    }
+}
+
+/// What the services run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Images {
+    /// `build`, or an image reference.
+    pub test_metrics: String,
+    /// An image reference.
+    pub prometheus: String,
+    /// An image reference.
+    pub grafana: String,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            test_metrics: BUILD.to_owned(),
+            prometheus: "prom/prometheus:v3.5.3".to_owned(),
+            grafana: "grafana/grafana:12.4.0".to_owned(),
+        }
+    }
+}
+
+/// Grafana's login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrafanaSettings {
+    /// The administrator's name.
+    pub admin_user: String,
+    /// A file with the administrator's password; without one it is `admin`, on loopback only.
+    pub admin_password_file: Option<PathBuf>,
+}
+
+impl Default for GrafanaSettings {
+    fn default() -> Self {
+        Self { admin_user: "admin".to_owned(), admin_password_file: None }
+    }
+}
+
+/// What each service may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// The exporter.
+    #[serde(deserialize_with = "Limits::test_metrics")]
+    pub test_metrics: ServiceLimits,
+    /// Prometheus.
+    #[serde(deserialize_with = "Limits::prometheus")]
+    pub prometheus: ServiceLimits,
+    /// Grafana.
+    #[serde(deserialize_with = "Limits::grafana")]
+    pub grafana: ServiceLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            test_metrics: ServiceLimits { memory: Memory::mebibytes(256), cpus: 1.0, pids: 100 },
+            prometheus: ServiceLimits { memory: Memory::mebibytes(1024), cpus: 2.0, pids: 200 },
+            grafana: ServiceLimits { memory: Memory::mebibytes(512), cpus: 2.0, pids: 300 },
+        }
+    }
+}
+
+impl Limits {
+    fn test_metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServiceLimits, D::Error> {
+        Ok(PartialLimits::deserialize(deserializer)?.over(Self::default().test_metrics))
+    }
+
+    fn prometheus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServiceLimits, D::Error> {
+        Ok(PartialLimits::deserialize(deserializer)?.over(Self::default().prometheus))
+    }
+
+    fn grafana<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServiceLimits, D::Error> {
+        Ok(PartialLimits::deserialize(deserializer)?.over(Self::default().grafana))
+    }
+}
+
+/// What a service may use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ServiceLimits {
+    /// Memory; over it the kernel ends the service.
+    pub memory: Memory,
+    /// CPUs' worth of time.
+    pub cpus: f64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// Limits as typed: what is not there keeps the service's own default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartialLimits {
+    memory: Option<Memory>,
+    cpus: Option<f64>,
+    pids: Option<u32>,
+}
+
+impl PartialLimits {
+    fn over(self, default: ServiceLimits) -> ServiceLimits {
+        ServiceLimits {
+            memory: self.memory.unwrap_or(default.memory),
+            cpus: self.cpus.unwrap_or(default.cpus),
+            pids: self.pids.unwrap_or(default.pids),
+        }
+    }
+}
+
+/// A value that its type allows and its meaning does not.
+#[derive(Debug)]
+pub struct Problem {
+    /// The path of the key.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl StackSettings {
+    /// Holds the rules that no single value's type can hold.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        if !is_project_name(&self.project) {
+            return Err(Problem::new("project", format!("`{}` is not a name the engine takes", self.project)).hint(
+                "Use lower-case letters, digits, dashes and underscores, beginning with a letter or digit, at most 50.",
+            ));
+        }
+        self.check_ports()?;
+        self.check_images()?;
+        self.check_limits()?;
+        self.check_grafana()
+    }
+
+    fn check_ports(&self) -> Result<(), Problem> {
+        let ports = [
+            ("ports.test-metrics", self.ports.test_metrics),
+            ("ports.prometheus", self.ports.prometheus),
+            ("ports.grafana", self.ports.grafana),
+        ];
+        let mut taken: BTreeMap<u16, &str> = BTreeMap::new();
+        for (path, published) in ports {
+            if let Some(other) = taken.insert(published.port, path) {
+                return Err(Problem::new(
+                    path,
+                    format!("port {} is given to two services, see {other}", published.port),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_images(&self) -> Result<(), Problem> {
+        let images = [
+            ("images.test-metrics", &self.images.test_metrics),
+            ("images.prometheus", &self.images.prometheus),
+            ("images.grafana", &self.images.grafana),
+        ];
+        for (path, image) in images {
+            if image != BUILD && !is_image_reference(image) || image == BUILD && path != "images.test-metrics" {
+                return Err(Problem::new(path, format!("`{image}` is not an image reference")).hint(
+                    "Write NAME:TAG or NAME@sha256:DIGEST, with the registry in front where it is not Docker Hub.",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), Problem> {
+        let limits = [
+            ("limits.test-metrics", self.limits.test_metrics),
+            ("limits.prometheus", self.limits.prometheus),
+            ("limits.grafana", self.limits.grafana),
+        ];
+        for (path, limits) in limits {
+            // The engine itself refuses less than 6 MiB, with words of its own, after everything else is made.
+            if limits.memory < Memory::mebibytes(16) {
+                return Err(Problem::new(format!("{path}.memory"), format!("{} is less than 16MiB", limits.memory)));
+            }
+            if !(0.01..=1024.0).contains(&limits.cpus) {
+                return Err(Problem::new(
+                    format!("{path}.cpus"),
+                    format!("{} is not between 0.01 and 1024", limits.cpus),
+                ));
+            }
+            if limits.pids < 10 {
+                return Err(Problem::new(format!("{path}.pids"), format!("{} is less than 10", limits.pids)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_grafana(&self) -> Result<(), Problem> {
+        if self.grafana.admin_user.is_empty() || self.grafana.admin_user.contains(':') {
+            return Err(Problem::new("grafana.admin_user", "a user name is not empty and has no colon"));
+        }
+        if !self.ports.grafana.is_loopback() && self.grafana.admin_password_file.is_none() {
+            return Err(Problem::new(
+                "ports.grafana",
+                format!("{} is beyond loopback, and Grafana's login is admin/admin", self.ports.grafana),
+            )
+            .hint("Set grafana.admin_password_file to a file with a password of your own."));
+        }
+        Ok(())
+    }
+}
+
+/// What the engine takes as part of a container's, a volume's and a network's name, and compose as a project's.
+fn is_project_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    name.len() <= 50
+        && name.chars().all(allowed)
+        && name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grafana_beyond_loopback_wants_a_password_of_its_own() {
+        let mut settings = StackSettings::default();
+        settings.ports.grafana = "0.0.0.0:3000".parse().expect("a port");
+        assert_eq!(settings.check().expect_err("refused").path, "ports.grafana");
+        settings.grafana.admin_password_file = Some("password".into());
+        assert!(settings.check().is_ok());
+    }
+
+    #[test]
+    fn one_limit_leaves_the_others_at_the_services_own_default() {
+        let settings: StackSettings = serde_yaml::from_str("limits: { grafana: { memory: 1GiB } }").expect("settings");
+        assert_eq!(settings.limits.grafana, ServiceLimits { memory: Memory::mebibytes(1024), cpus: 2.0, pids: 300 });
+        assert_eq!(settings.limits.prometheus, Limits::default().prometheus);
+    }
+}
