@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod error;
 pub mod exit_code;
+pub mod exporter;
 pub mod lifecycle;
 pub mod output;
 pub mod reports;

@@ -1,0 +1,141 @@
+//! Who may do what: bearer tokens, of which only a hash is kept.
+//!
+//! Every token is compared as SHA-256 and in constant time. Without a token nothing is taken in; where none is
+//! configured at all, the answer says how to configure one. It must never log or answer a token.
+
+use super::problem::Problem;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use subtle::ConstantTimeEq;
+
+/// The SHA-256 of a token: all that is ever kept of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// The hash of a token.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
+    }
+}
+
+/// The tokens that open the door.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    admin: Option<TokenHash>,
+}
+
+/// Shorter tokens can be guessed; 128 bits need 22 characters of base64.
+const SHORTEST: usize = 16;
+
+impl Access {
+    /// Only the administrator's token, or none at all.
+    pub fn new(admin: Option<TokenHash>) -> Self {
+        Self { admin }
+    }
+
+    /// Lets the request of a holder of a token pass.
+    ///
+    /// # Errors
+    /// 401 without a token, with one that is not known, and where none is configured.
+    pub fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(admin) = &self.admin else {
+            return Err(refused("no token is configured, so nothing is taken in")
+                .hint("Write a token to a file and name it in admin_token_file or QASTACK_SERVE__ADMIN_TOKEN_FILE."));
+        };
+        let Some(token) = bearer(headers) else {
+            return Err(refused("a token is needed").hint("Send Authorization: Bearer TOKEN."));
+        };
+        if TokenHash::of(token).is(admin) { Ok(()) } else { Err(refused("the token is not known")) }
+    }
+}
+
+fn refused(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "token_refused", detail)
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"qastack\""))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Reads the hash of the token that stands in a file, without the white space around it.
+///
+/// # Errors
+/// The file cannot be read, or holds no usable token.
+pub fn hash_of_file(path: &Path) -> io::Result<TokenHash> {
+    let text = std::fs::read_to_string(path)?;
+    let token = text.trim();
+    if token.len() < SHORTEST || token.contains(char::is_whitespace) {
+        let reason = format!("it has to hold one token of at least {SHORTEST} characters");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(TokenHash::of(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(access: &Access, authorization: Option<&str>) -> Option<&'static str> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization {
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        access.authorize(&headers).err().map(|problem| problem.code())
+    }
+
+    #[test]
+    fn only_the_token_opens_the_door() {
+        let access = Access::new(Some(TokenHash::of("correct horse")));
+        assert_eq!(code(&access, Some("Bearer correct horse")), None);
+        assert_eq!(code(&access, Some("bearer  correct horse ")), None);
+        for wrong in [
+            None,
+            Some("Bearer"),
+            Some("Bearer "),
+            Some("Bearer wrong"),
+            Some("Basic correct horse"),
+            Some("correct horse"),
+        ] {
+            assert_eq!(code(&access, wrong), Some("token_refused"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_configured_token_every_token_is_refused() {
+        assert_eq!(code(&Access::default(), Some("Bearer anything")), Some("token_refused"));
+    }
+
+    #[test]
+    fn a_token_file_is_read_without_the_white_space_around_the_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        assert_eq!(hash_of_file(&path).unwrap(), TokenHash::of("0123456789abcdef"));
+        for bad in ["", "\n", "short\n", "two words of enough length"] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(hash_of_file(&path).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_does_not_show_itself() {
+        assert_eq!(format!("{:?}", TokenHash::of("x")), "TokenHash(…)");
+    }
+}

@@ -1,0 +1,98 @@
+//! Takes connections and serves the requests on them, until it is told to stop.
+//!
+//! It bounds how many connections there are and how long a request's head may take. It must never know what is
+//! asked: the router does.
+
+use super::guard::Connection;
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// More connections than this wait in the kernel's queue.
+const CONNECTIONS: usize = 1024;
+
+/// How long the head of a request may take. Longer than Prometheus' usual interval, so that it keeps its connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long requests in flight may take once the exporter is told to stop.
+const DRAIN: Duration = Duration::from_millis(40);
+
+/// Serves until `stop` completes, then lets requests in flight end for a moment and drops the rest. What was not
+/// answered was not acknowledged.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (stopping, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        // The finished ones are collected as they end, or the set would grow for ever.
+        while connections.try_join_next().is_some() {}
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut stop => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // Answers are written whole: waiting to fill a packet would only delay them.
+                let _ = stream.set_nodelay(true);
+                let Ok(local) = stream.local_addr() else { continue };
+                let connection = Connection { local, peer };
+                let router = router.clone();
+                let stopped = stopped.clone();
+                connections.spawn(async move {
+                    converse(stream, connection, router, stopped).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would burn a core.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = stopping.send(true);
+    let drained = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::info!(requests = connections.len(), "requests in flight are dropped unanswered");
+        connections.abort_all();
+    }
+}
+
+async fn converse(stream: TcpStream, connection: Connection, router: Router, mut stopped: watch::Receiver<bool>) {
+    let routes = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(connection);
+        routes.call(request)
+    });
+    let conversation = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(64)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(conversation);
+    let ended = tokio::select! {
+        ended = conversation.as_mut() => ended,
+        _ = stopped.changed() => {
+            conversation.as_mut().graceful_shutdown();
+            conversation.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer = %connection.peer, %error, "a connection broke off");
+    }
+}
