@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# What the tests and the benchmarks need around them: programs, an engine, images. Sourced from the top of
+# the tree by ./test, benches/compare-with-compose and tests/break. What was started here is ended here.
+
+environment=${CARGO_TARGET_DIR:-target}/environment
+mkdir -p "$environment"
+environment=$(cd "$environment" && pwd)
+
+# Debian's programs, fetched and not installed: nothing of the machine's own changes.
+programs=$environment/programs
+export QASTACK_PROMETHEUS=$programs/usr/bin/prometheus
+export QASTACK_PROMTOOL=$programs/usr/bin/promtool
+export QASTACK_COMPOSE=$programs/usr/bin/docker-compose
+
+say() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+engine_answers() { has docker && docker info >/dev/null 2>&1; }
+
+# Each thing that is missing, one a line. Arguments: what the run needs (build, lint, programs, engine).
+missing_things() {
+    local need
+    for need in "$@"; do
+        case $need in
+            build)
+                has cargo || echo "cargo: the Rust toolchain, see https://rustup.rs (the one thing --bootstrap does not bring)"
+                has cc || echo "cc: a C compiler, for the bundled SQLite (package build-essential)"
+                ;;
+            lint) has shellcheck || echo "shellcheck: checks the scripts (package shellcheck)" ;;
+            programs)
+                [[ -x $QASTACK_PROMETHEUS ]] || echo "prometheus: a real server for the tests (package prometheus)"
+                [[ -x $QASTACK_PROMTOOL ]] || echo "promtool: checks metrics, configuration and rules (package promtool)"
+                [[ -x $QASTACK_COMPOSE ]] || echo "docker-compose: what users look at the stack with (package docker-compose, 2.x)"
+                ;;
+            engine)
+                has docker || echo "docker: the client that makes the test images (package docker.io)"
+                engine_answers || echo "a Docker engine that answers (package docker.io, then dockerd)"
+                ;;
+        esac
+    done
+}
+
+install_packages() {
+    local wanted=()
+    has cc || wanted+=(build-essential)
+    has shellcheck || wanted+=(shellcheck)
+    if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
+    ((${#wanted[@]})) || return 0
+    say "installing ${wanted[*]}"
+    as_root apt-get -qq update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${wanted[@]}" >/dev/null
+    # Newer releases of Debian have the client in a package of its own.
+    has docker || as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y docker-cli >/dev/null
+}
+
+fetch_programs() {
+    if [[ -x $QASTACK_PROMETHEUS && -x $QASTACK_PROMTOOL && -x $QASTACK_COMPOSE ]]; then return 0; fi
+    say "fetching prometheus, promtool and docker-compose from Debian's packages"
+    tests/environment/debian "$programs" prometheus promtool docker-compose
+}
+
+engine_pid=
+engine_directory=
+
+# Starts dockerd by hand, where no engine answers and none is started by an init system.
+start_engine() {
+    engine_answers && return 0
+    say "starting dockerd (its log: $environment/dockerd.log)"
+    [[ -e /sys/fs/cgroup/cgroup.controllers || -d /sys/fs/cgroup/memory ]] || as_root cgroupfs-mount
+    # Directories of its own, so that files left by an engine that was killed cannot mislead it.
+    engine_directory=$(mktemp -d /tmp/qastack-engine.XXXXXX)
+    # A session of its own, so that Ctrl-C reaches the tests first and the engine ends last.
+    as_root setsid dockerd --exec-root "$engine_directory" --pidfile "$engine_directory/dockerd.pid" \
+        >"$environment/dockerd.log" 2>&1 </dev/null &
+    engine_pid=$!
+    local deadline=$((SECONDS + 60))
+    until engine_answers; do
+        if ! kill -0 "$engine_pid" 2>/dev/null || ((SECONDS > deadline)); then
+            echo "dockerd does not answer; the end of its log:" >&2
+            tail -n 20 "$environment/dockerd.log" >&2
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+# Every project the end-to-end tests of this run make is called e2e-RUN-…
+export QASTACK_TEST_RUN=$$
+
+# Removes what a test that was killed left behind: our label, and a name of this run.
+remove_leftovers() {
+    local ours=(--filter label=dev.qastack.project --filter "name=e2e-$QASTACK_TEST_RUN-")
+    docker ps -aq "${ours[@]}" | xargs -r docker rm -fv
+    docker network ls -q "${ours[@]}" | xargs -r docker network rm
+    docker volume ls -q "${ours[@]}" | xargs -r docker volume rm
+}
+
+# Ends the engine, if this run started it.
+end_environment() {
+    ! engine_answers || remove_leftovers >/dev/null
+    [[ -n $engine_pid ]] || return 0
+    as_root kill "$engine_pid"
+    wait "$engine_pid"
+    as_root rm -rf "$engine_directory"
+    engine_pid=
+}
+
+# The one statically linked binary; it is the command line and the exporter's image.
+build_release() {
+    cargo build --release --quiet --bins || return 1
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    release=$(cd "${CARGO_TARGET_DIR:-target}/$host/release" && pwd)
+    export QASTACK_BIN=$release/qastack
+}
+
+make_images() {
+    QASTACK_TEST_IMAGE_PROMETHEUS=$(tests/images/prometheus "$programs") || return 1
+    QASTACK_TEST_IMAGE_GRAFANA=$(tests/images/grafana "$release/grafana-double") || return 1
+    export QASTACK_TEST_IMAGE_PROMETHEUS QASTACK_TEST_IMAGE_GRAFANA
+}

@@ -1,0 +1,29 @@
+//! The documents made from the code. `QASTACK_WRITE_DOCUMENTS=1 cargo test documents::` writes them anew.
+
+use qastack::exit_code::TABLE;
+use std::fmt::Write;
+use std::path::Path;
+
+#[test]
+fn the_table_of_exit_codes_is_the_one_in_the_code() {
+    let mut page = String::from(
+        "# Exit codes\n\n\
+         0 means that what was asked for is so. Every other code has one meaning for every command, and each kind of\n\
+         trouble has a word of its own: `error.code` in what `--json` prints. Made from `src/exit_code.rs`.\n\n\
+         | exit code | `error.code` | meaning |\n|---:|---|---|\n| 0 | | all is as asked |\n",
+    );
+    for (_, word, exit, meaning) in TABLE {
+        writeln!(page, "| {exit} | `{word}` | {meaning} |").unwrap();
+    }
+    is_the_document("docs/exit-codes.md", &page);
+}
+
+/// Fails where the document differs from what the code says, or writes it where that is asked for.
+fn is_the_document(name: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("QASTACK_WRITE_DOCUMENTS").is_some() {
+        std::fs::write(&path, expected).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, expected, "{name} is not what the code says; QASTACK_WRITE_DOCUMENTS=1 writes it");
+}
