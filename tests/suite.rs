@@ -4,5 +4,9 @@
 
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "suite/e2e/mod.rs"]
+mod e2e;
 #[path = "suite/house.rs"]
 mod house;
+#[path = "suite/http.rs"]
+mod http;

@@ -1,0 +1,12 @@
+//! The built program on a real Docker engine, with a real Prometheus and the Grafana double.
+//!
+//! `./test` makes what these need and names it in the environment. Without it each of them fails and says so;
+//! none is passed over. Every test has a stack of its own, so they run side by side.
+
+mod changes;
+mod docker;
+mod hardening;
+mod neighbours;
+mod stack;
+mod story;
+mod trouble;
