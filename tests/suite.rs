@@ -10,3 +10,5 @@ mod e2e;
 mod house;
 #[path = "suite/http.rs"]
 mod http;
+#[path = "suite/reports/mod.rs"]
+mod reports;

@@ -1,7 +1,98 @@
 //! Bytes of a test report in, a [`TestRun`] out: pure, streaming, lenient, with limits.
 //!
-//! This room does no I/O and reads no clock. It never trusts a counter: it counts elements.
+//! This room does no I/O and reads no clock. It never trusts a counter: it counts elements. What it has to
+//! guess, mend or leave out becomes a [`Warning`] with a line; what it cannot use is [`Unreadable`], never
+//! a run without tests. `docs/report-formats.md` says how each producer is read.
 
+mod decode;
+mod durations;
+mod junit;
+mod limits;
 pub mod model;
+mod names;
+mod run;
+mod unreadable;
+mod xml;
 
+pub use limits::Limits;
 pub use model::{Attempt, Counts, Execution, Format, Outcome, TestIdentity, TestRun, Warning};
+pub use names::{BadNameRule, NameRules};
+pub use unreadable::Unreadable;
+
+use decode::Decoded;
+use xml::{Token, Xml};
+
+/// Reads a report in whichever format its content shows, with the default rules for names.
+///
+/// # Errors
+/// When the report cannot be used at all; see [`Unreadable`].
+pub fn read(bytes: &[u8], limits: &Limits) -> Result<TestRun, Unreadable> {
+    read_with(bytes, limits, &NameRules::default())
+}
+
+/// Reads a report, its names normalised by these rules. Build the rules once and use them for many reports.
+///
+/// # Errors
+/// When the report cannot be used at all; see [`Unreadable`].
+pub fn read_with(bytes: &[u8], limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
+    if bytes.len() > limits.bytes {
+        return Err(Unreadable::TooLarge { size: bytes.len(), limit: limits.bytes });
+    }
+    let decoded = decode::decode(bytes)?;
+    let mut run = match decoded.text.trim_start().as_bytes() {
+        [b'<', ..] => read_xml(&decoded, limits, names),
+        _ => Err(unknown(&decoded.text)),
+    }?;
+    warn_of_decoding(&mut run, &decoded);
+    Ok(run)
+}
+
+/// The first element decides. A reader of its own looks for it, so that the dialect's reader sees it too.
+fn read_xml(decoded: &Decoded<'_>, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
+    let mut probe = Xml::new(decoded, limits);
+    let root = loop {
+        match probe.next()? {
+            Token::Open(tag) => break tag,
+            Token::Text(_) | Token::Close => {}
+            Token::End => {
+                let line = probe.line(decoded.text.len());
+                return Err(Unreadable::Truncated { line, inside: "before its first element".to_owned() });
+            }
+        }
+    };
+    let xml = Xml::new(decoded, limits);
+    match root.name() {
+        name if junit::is_root(name) => junit::read(xml, &decoded.text, limits, names),
+        name => Err(Unreadable::UnknownFormat { line: probe.line(root.offset), found: format!("<{name}>") }),
+    }
+}
+
+/// Says what the file looks like instead, where that is easy to tell.
+fn unknown(text: &str) -> Unreadable {
+    let found = match text.trim_start() {
+        text if text.starts_with("PK\u{3}\u{4}") => "a zip archive".to_owned(),
+        text if text.starts_with('\u{1f}') => "a gzip file".to_owned(),
+        text => {
+            let line = text.lines().next().unwrap_or_default();
+            format!("{:?}", run::cut(&decode::without_controls(line), 60))
+        }
+    };
+    Unreadable::UnknownFormat { line: 1, found }
+}
+
+/// These are noted after the reading, since they must not be lost when the warnings are over their limit.
+fn warn_of_decoding(run: &mut TestRun, decoded: &Decoded<'_>) {
+    let line = |offset: usize| decode::line_of(decoded.text.as_bytes(), offset);
+    if let Some(offset) = decoded.replaced {
+        let text = "bytes that are not valid in the file's encoding were replaced".to_owned();
+        run.warnings.insert(0, Warning { code: "encoding_replaced", line: line(offset), text });
+    }
+    if let Some(offset) = decoded.control {
+        let text = "control characters that XML does not allow were removed, here and further on".to_owned();
+        run.warnings.insert(0, Warning { code: "control_characters", line: line(offset), text });
+    }
+    if let Some(label) = &decoded.unknown_label {
+        let text = format!("the encoding {label:?} is not known: read as UTF-8");
+        run.warnings.insert(0, Warning { code: "encoding_unknown", line: 1, text });
+    }
+}

@@ -1,0 +1,287 @@
+//! One test case element: its results, its retries, its status attributes, and what comes of them together.
+
+use super::{Junit, Suite};
+use crate::reports::durations::seconds;
+use crate::reports::model::{Attempt, Outcome};
+use crate::reports::run::Record;
+use crate::reports::unreadable::Unreadable;
+use crate::reports::xml::{Tag, Token};
+use std::time::Duration;
+
+/// What the attributes of a case say.
+#[derive(Default)]
+struct Attributes {
+    name: Option<String>,
+    class: String,
+    file: Option<String>,
+    start: Option<String>,
+    duration: Option<Duration>,
+    /// By the attributes `status` and `result`, where they say that the case did not simply pass.
+    status: Option<Outcome>,
+}
+
+/// What the children of a case say.
+#[derive(Default)]
+struct Results {
+    /// `failure`, `error`, `skipped`: how the case ended, where it did not simply pass.
+    main: Option<Attempt>,
+    /// How many of those there are.
+    count: usize,
+    /// `flakyFailure` and `flakyError`: failed attempts before the end.
+    flaky: Vec<Attempt>,
+    /// `rerunFailure` and `rerunError`: attempts after a first failure that failed as well.
+    reruns: Vec<Attempt>,
+    left_out: usize,
+}
+
+impl Junit<'_> {
+    pub(super) fn case(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
+        let attributes = self.case_attributes(tag)?;
+        let results = self.results()?;
+        self.warn_of_results(tag, &attributes, &results);
+        let element = element_outcome(&attributes, &results);
+        let (outcome, mut attempts) = attempts(&attributes, results, element);
+        if let [only] = attempts.as_mut_slice() {
+            only.duration = attributes.duration;
+        } else if let Some(last) = attempts.last_mut().filter(|last| last.duration.is_none()) {
+            last.duration = attributes.duration;
+        }
+        let every: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
+        let name = match attributes.name.filter(|name| !name.is_empty()) {
+            Some(name) => name,
+            None => {
+                let number = self.run.elements().tests + 1;
+                self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));
+                format!("(test case {number} without a name)")
+            }
+        };
+        self.run.add(Record {
+            suite: &suite.name,
+            class: &attributes.class,
+            name: &name,
+            file: attributes.file.as_deref().or(suite.file.as_deref()),
+            variant: self.variant(suite, &attributes.class),
+            offset: tag.offset,
+            element,
+            outcome,
+            attempts,
+            duration: every.or(attributes.duration),
+            reported_start: attributes.start.or_else(|| suite.start.clone()),
+        })
+    }
+
+    /// Playwright runs a file once a browser project, and writes the project where others write the machine's name.
+    fn variant<'s>(&self, suite: &'s Suite, class: &str) -> &'s str {
+        let is_script = || {
+            let extension = class.rsplit('.').next().unwrap_or_default();
+            matches!(extension, "ts" | "js" | "mts" | "mjs" | "cts" | "cjs" | "tsx" | "jsx")
+        };
+        match &suite.hostname {
+            Some(project) if self.playwright && suite.name == class && is_script() => project,
+            _ => "",
+        }
+    }
+
+    fn case_attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
+        let mut case = Attributes::default();
+        let mut time = None;
+        let mut unknown = None;
+        let sound = self.xml.attributes(tag, |key, value| match key {
+            "name" => case.name = Some(value.into_owned()),
+            "classname" => case.class = value.into_owned(),
+            "class" if case.class.is_empty() => case.class = value.into_owned(),
+            "file" | "filepath" => case.file = Some(value.into_owned()).filter(|file| !file.is_empty()),
+            "timestamp" => case.start = Some(value.into_owned()),
+            "time" => {
+                let reading = seconds(&value);
+                case.duration = reading.duration;
+                time = reading.warning.is_some().then(|| (reading, value.into_owned()));
+            }
+            "status" | "result" => match status(&value) {
+                Status::Passed => {}
+                Status::Other(outcome) => case.status = case.status.max(Some(outcome)),
+                Status::Unknown => unknown = Some(value.into_owned()),
+            },
+            _ => {}
+        })?;
+        self.warn_of_attributes(sound, tag);
+        if let Some((reading, written)) = time {
+            self.run.time(reading, &written, tag.offset);
+        }
+        if let Some(value) = unknown {
+            self.run
+                .warn("status_unknown", tag.offset, || format!("status {value:?} is not known: the children decide"));
+        }
+        Ok(case)
+    }
+
+    fn results(&mut self) -> Result<Results, Unreadable> {
+        let mut results = Results::default();
+        let mut budget = self.run.limits().kept_text;
+        loop {
+            match self.xml.next()? {
+                Token::Open(tag) => match tag.name() {
+                    "failure" => self.main(&tag, Outcome::Failed, &mut results, &mut budget)?,
+                    "error" => self.main(&tag, Outcome::Error, &mut results, &mut budget)?,
+                    "skipped" | "skip" | "ignored" | "disabled" => {
+                        self.main(&tag, Outcome::Skipped, &mut results, &mut budget)?;
+                    }
+                    "flakyFailure" => {
+                        self.retry(&tag, Outcome::Failed, &mut results.flaky, &mut results.left_out, &mut budget)?
+                    }
+                    "flakyError" => {
+                        self.retry(&tag, Outcome::Error, &mut results.flaky, &mut results.left_out, &mut budget)?
+                    }
+                    "rerunFailure" => {
+                        self.retry(&tag, Outcome::Failed, &mut results.reruns, &mut results.left_out, &mut budget)?
+                    }
+                    "rerunError" => {
+                        self.retry(&tag, Outcome::Error, &mut results.reruns, &mut results.left_out, &mut budget)?
+                    }
+                    _ => self.xml.skip()?,
+                },
+                Token::Text(_) => {}
+                Token::Close | Token::End => return Ok(results),
+            }
+        }
+    }
+
+    /// The worst of several results counts; of equally bad ones the first.
+    fn main(
+        &mut self,
+        tag: &Tag<'_>,
+        outcome: Outcome,
+        results: &mut Results,
+        budget: &mut usize,
+    ) -> Result<(), Unreadable> {
+        results.count += 1;
+        let attempt = self.attempt(tag, outcome, budget)?;
+        if results.main.as_ref().is_none_or(|main| main.outcome < outcome) {
+            results.main = Some(attempt);
+        }
+        Ok(())
+    }
+
+    fn retry(
+        &mut self,
+        tag: &Tag<'_>,
+        outcome: Outcome,
+        attempts: &mut Vec<Attempt>,
+        left_out: &mut usize,
+        budget: &mut usize,
+    ) -> Result<(), Unreadable> {
+        if attempts.len() < self.run.limits().attempts {
+            attempts.push(self.attempt(tag, outcome, budget)?);
+            Ok(())
+        } else {
+            *left_out += 1;
+            self.xml.skip()
+        }
+    }
+
+    fn attempt(&mut self, tag: &Tag<'_>, outcome: Outcome, budget: &mut usize) -> Result<Attempt, Unreadable> {
+        let mut attempt = Attempt { outcome, duration: None, kind: None, message: None };
+        let limit = self.run.limits().name;
+        self.xml.attributes(tag, |key, value| match key {
+            "type" if !value.is_empty() => attempt.kind = Some(crate::reports::run::cut(&value, limit).to_owned()),
+            "message" if !value.is_empty() => {
+                let head = crate::reports::run::cut(&value, *budget);
+                // One byte more, for the line break between the message and the text.
+                *budget = budget.saturating_sub(head.len() + 1);
+                attempt.message = Some(head.to_owned());
+            }
+            "time" => attempt.duration = seconds(&value).duration,
+            _ => {}
+        })?;
+        let text = self.xml.text(budget)?;
+        attempt.message = match attempt.message {
+            _ if text.is_empty() => attempt.message,
+            // Most producers repeat the message at the head of the text.
+            Some(message) if !text.starts_with(message.trim()) => Some(format!("{message}\n{text}")),
+            _ => Some(text),
+        };
+        Ok(attempt)
+    }
+
+    fn warn_of_results(&mut self, tag: &Tag<'_>, attributes: &Attributes, results: &Results) {
+        let name = attributes.name.as_deref().unwrap_or_default();
+        if results.count > 1 {
+            self.run.warn("several_results", tag.offset, || {
+                format!("{name:?} has {} results: the worst one counts", results.count)
+            });
+        }
+        let failed = results.main.as_ref().is_some_and(|main| main.outcome.is_failure());
+        if failed && attributes.status == Some(Outcome::Skipped) {
+            self.run.warn("disabled_with_result", tag.offset, || {
+                format!("{name:?} is said not to have run, but has a failure: the failure counts")
+            });
+        }
+        if results.left_out > 0 {
+            self.run.warn("attempts_left_out", tag.offset, || {
+                format!("{name:?} has {} attempts more than are kept", results.left_out)
+            });
+        }
+    }
+}
+
+/// The worst child decides; where there is none, the attributes do. Retries before the end are no results.
+fn element_outcome(attributes: &Attributes, results: &Results) -> Outcome {
+    match &results.main {
+        Some(main) => main.outcome.max(attributes.status.unwrap_or(Outcome::Passed)),
+        None => attributes.status.unwrap_or(Outcome::Passed),
+    }
+}
+
+/// The attempts in the order they were made. `flaky…` stand for attempts before the end; `failure` or `error`
+/// stands for the first attempt where `rerun…` follow it, and for the last one otherwise.
+fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> (Outcome, Vec<Attempt>) {
+    let Results { main, flaky, reruns, .. } = results;
+    let main = main.unwrap_or(Attempt { outcome: element, duration: None, kind: None, message: None });
+    let mut attempts = flaky;
+    // A rerun without a result of its own that failed: the last attempt passed, and these came before it.
+    if main.outcome.is_failure() || attributes.status.is_some() {
+        attempts.push(main);
+        attempts.extend(reruns);
+    } else {
+        attempts.extend(reruns);
+        attempts.push(main);
+    }
+    (element, attempts)
+}
+
+/// What a `status` or `result` attribute says.
+enum Status {
+    Passed,
+    Other(Outcome),
+    Unknown,
+}
+
+fn status(value: &str) -> Status {
+    const PASSED: &[&str] = &["", "run", "passed", "pass", "success", "successful", "ok", "completed", "executed"];
+    const SKIPPED: &[&str] = &[
+        "skipped",
+        "skip",
+        "notrun",
+        "not_run",
+        "not run",
+        "disabled",
+        "suppressed",
+        "ignored",
+        "pending",
+        "inconclusive",
+    ];
+    const FAILED: &[&str] = &["failed", "fail", "failure"];
+    const ERROR: &[&str] = &["error", "errored", "broken"];
+    let is_one_of = |words: &[&str]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
+    if is_one_of(PASSED) {
+        Status::Passed
+    } else if is_one_of(SKIPPED) {
+        Status::Other(Outcome::Skipped)
+    } else if is_one_of(FAILED) {
+        Status::Other(Outcome::Failed)
+    } else if is_one_of(ERROR) {
+        Status::Other(Outcome::Error)
+    } else {
+        Status::Unknown
+    }
+}

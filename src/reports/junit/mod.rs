@@ -1,0 +1,241 @@
+//! JUnit XML in every dialect: suites inside suites, cases, their results, and what the suites declare.
+//!
+//! What a test case element says is read in `case`; this file walks the tree around it.
+
+mod case;
+
+use super::durations::seconds;
+use super::limits::Limits;
+use super::model::{Counts, Format, TestRun};
+use super::names::NameRules;
+use super::run::{Repeats, RunBuilder};
+use super::unreadable::Unreadable;
+use super::xml::{Tag, Token, Xml};
+use std::borrow::Cow;
+
+/// A document being read.
+struct Junit<'a> {
+    xml: Xml<'a>,
+    run: RunBuilder<'a>,
+    /// The root says that it was written by Playwright: its suites name the browser project as their host.
+    playwright: bool,
+}
+
+/// What a suite says about the cases in it.
+#[derive(Default, Clone)]
+struct Suite {
+    /// The names of the suites around it and its own.
+    name: String,
+    file: Option<String>,
+    hostname: Option<String>,
+    start: Option<String>,
+    offset: usize,
+    declared: Declared,
+}
+
+/// The counters of a suite: compared with what is there, never used.
+#[derive(Default, Clone, Copy)]
+struct Declared {
+    tests: Option<u64>,
+    failures: Option<u64>,
+    errors: Option<u64>,
+}
+
+/// Reads a document whose first element is a suite, a group of suites, or a case.
+pub(super) fn read<'a>(
+    xml: Xml<'a>,
+    text: &'a str,
+    limits: &'a Limits,
+    names: &'a NameRules,
+) -> Result<TestRun, Unreadable> {
+    let mut junit = Junit { xml, run: RunBuilder::new(Format::Junit, text, limits, names), playwright: false };
+    junit.document()?;
+    Ok(junit.run.finish())
+}
+
+/// Whether a document that begins with this element is read here.
+pub(super) fn is_root(name: &str) -> bool {
+    matches!(name, "testsuites" | "testsuite" | "testcase" | "testrun")
+}
+
+impl Junit<'_> {
+    /// Several runners append to one file: every root is read.
+    fn document(&mut self) -> Result<(), Unreadable> {
+        let mut roots = 0;
+        loop {
+            match self.xml.next()? {
+                Token::Open(tag) => {
+                    roots += 1;
+                    if roots == 2 {
+                        let name = tag.name().to_owned();
+                        self.run.warn("several_roots", tag.offset, || {
+                            format!("a second root <{name}> follows: it is read too")
+                        });
+                    }
+                    match tag.name() {
+                        "testsuites" | "testrun" => self.group(&tag)?,
+                        _ => self.element(&tag, &Suite::default())?,
+                    }
+                }
+                Token::Text(text) if !text.is_blank() => {
+                    let at = self.xml.position();
+                    self.run.warn("text_outside", at, || "text outside of the root element is passed over".to_owned());
+                }
+                Token::Text(_) | Token::Close => {}
+                Token::End => return Ok(()),
+            }
+        }
+    }
+
+    /// The outermost element. Its name is the whole run's and no part of a test's identity.
+    fn group(&mut self, tag: &Tag<'_>) -> Result<(), Unreadable> {
+        let before = self.run.elements();
+        let mut group = self.suite_attributes(tag, &Suite::default())?;
+        let mut duration = None;
+        let mut has_id = false;
+        self.xml.attributes(tag, |key, value| match key {
+            "time" => duration = seconds(&value).duration,
+            "id" => has_id = true,
+            _ => {}
+        })?;
+        self.run.started(group.start.take(), duration);
+        self.playwright = has_id;
+        group.name.clear();
+        self.children(&group)?;
+        self.compare(&group, before);
+        Ok(())
+    }
+
+    fn suite(&mut self, tag: &Tag<'_>, outer: &Suite) -> Result<(), Unreadable> {
+        let before = self.run.elements();
+        let suite = self.suite_attributes(tag, outer)?;
+        self.children(&suite)?;
+        self.compare(&suite, before);
+        Ok(())
+    }
+
+    fn children(&mut self, suite: &Suite) -> Result<(), Unreadable> {
+        loop {
+            match self.xml.next()? {
+                Token::Open(tag) => self.element(&tag, suite)?,
+                Token::Text(_) => {}
+                Token::Close | Token::End => return Ok(()),
+            }
+        }
+    }
+
+    fn element(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
+        match tag.name() {
+            "testcase" => self.case(tag, suite),
+            "testsuite" | "testsuites" => self.suite(tag, suite),
+            "properties" => self.properties(),
+            name @ ("failure" | "error") => {
+                let name = name.to_owned();
+                self.run.warn("suite_error", tag.offset, || {
+                    format!("<{name}> outside of every test case, in suite {:?}: it is not counted", suite.name)
+                });
+                self.xml.skip()
+            }
+            _ => self.xml.skip(),
+        }
+    }
+
+    /// Properties tell which producer wrote the suite, and so what a repeated record means.
+    fn properties(&mut self) -> Result<(), Unreadable> {
+        loop {
+            match self.xml.next()? {
+                Token::Open(tag) => {
+                    let mut go = false;
+                    self.xml.attributes(&tag, |key, value| go |= key == "name" && value == "go.version")?;
+                    if go {
+                        self.run.repeats_are(Repeats::Retries);
+                    }
+                    self.xml.skip()?;
+                }
+                Token::Text(_) => {}
+                Token::Close | Token::End => return Ok(()),
+            }
+        }
+    }
+
+    fn suite_attributes(&mut self, tag: &Tag<'_>, outer: &Suite) -> Result<Suite, Unreadable> {
+        let mut suite = Suite { offset: tag.offset, file: outer.file.clone(), ..Suite::default() };
+        let mut name = String::new();
+        let mut duration = None;
+        let sound = self.xml.attributes(tag, |key, value| match key {
+            "name" => name = value.into_owned(),
+            "file" | "filepath" => suite.file = Some(value.into_owned()).filter(|file| !file.is_empty()),
+            "hostname" => suite.hostname = Some(value.into_owned()),
+            "timestamp" => suite.start = Some(value.into_owned()),
+            "time" => duration = seconds(&value).duration,
+            "tests" => suite.declared.tests = counter(&value),
+            "failures" => suite.declared.failures = counter(&value),
+            "errors" => suite.declared.errors = counter(&value),
+            _ => {}
+        })?;
+        self.warn_of_attributes(sound, tag);
+        self.run.started(suite.start.clone(), None);
+        if name == "pytest" {
+            self.run.repeats_are(Repeats::RetriesWithoutResults);
+        }
+        suite.name = join(&outer.name, &name).into_owned();
+        suite.hostname = suite.hostname.or_else(|| outer.hostname.clone());
+        suite.start = suite.start.or_else(|| outer.start.clone());
+        Ok(suite)
+    }
+
+    fn warn_of_attributes(&mut self, sound: bool, tag: &Tag<'_>) {
+        if !sound {
+            let name = tag.name();
+            self.run.warn("attribute_malformed", tag.offset, || {
+                format!("an attribute of <{name}> is not well formed, or names an unknown entity")
+            });
+        }
+    }
+
+    /// Counters lie in one report of ten: what is there counts, and the difference is said.
+    fn compare(&mut self, suite: &Suite, before: Counts) {
+        let now = self.run.elements();
+        let counted = |now: u64, before: u64| now - before;
+        let tests = counted(now.tests, before.tests);
+        let broken = counted(now.failed + now.errors, before.failed + before.errors);
+        let declared = suite.declared;
+        let declared_broken = match (declared.failures, declared.errors) {
+            (None, None) => None,
+            (failures, errors) => Some(failures.unwrap_or(0).saturating_add(errors.unwrap_or(0))),
+        };
+        let differ =
+            declared.tests.is_some_and(|count| count != tests) || declared_broken.is_some_and(|count| count != broken);
+        if differ {
+            self.run.warn("counters_differ", suite.offset, || {
+                format!(
+                    "suite {:?} declares {} tests and {} failures and errors; {tests} and {broken} are there",
+                    suite.name,
+                    declared.tests.map_or("no".to_owned(), |count| count.to_string()),
+                    declared_broken.map_or("no".to_owned(), |count| count.to_string()),
+                )
+            });
+        }
+    }
+}
+
+fn counter(value: &str) -> Option<u64> {
+    value.trim().parse().ok()
+}
+
+/// The names of suites inside each other, outermost first, each said once. A configuration file's path, with
+/// which PHPUnit names its outermost suite, differs from one checkout to the next and is left out.
+fn join<'n>(outer: &'n str, inner: &'n str) -> Cow<'n, str> {
+    let is_configuration = inner.contains(['/', '\\']) && (inner.ends_with(".xml") || inner.ends_with(".xml.dist"));
+    if is_configuration || inner.is_empty() {
+        return Cow::Borrowed(outer);
+    }
+    let last = outer.rsplit(" > ").next().unwrap_or(outer);
+    if outer.is_empty() {
+        Cow::Borrowed(inner)
+    } else if last == inner {
+        Cow::Borrowed(outer)
+    } else {
+        Cow::Owned(format!("{outer} > {inner}"))
+    }
+}

@@ -1,0 +1,194 @@
+//! Names that differ from run to run made the same: random ids, addresses, time stamps, work spaces.
+//!
+//! A test is followed over time by its name. `case[Widget@6e576b5a]` is a new test at every run unless the
+//! random part is replaced by a fixed one. Users add rules of their own; the default ones come after those.
+
+use regex::{Regex, RegexSet};
+use std::borrow::Cow;
+
+/// What stands in a name where a random part was.
+const MARK: &str = "*";
+
+/// Rules for names of suites, classes and tests: a pattern, and what replaces it.
+const NAMES: &[(&str, &str)] = &[
+    // UUIDs.
+    (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", MARK),
+    // Java's identity hash: `Widget@6e576b5a`.
+    (r"@[0-9a-f]{5,16}\b", "@*"),
+    // Addresses of objects: `<object at 0x7f1c2a3b4c5d>`.
+    (r"\b0x[0-9a-fA-F]{6,16}\b", "0x*"),
+    // Dates with a time of day.
+    (r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?", MARK),
+    // Temporary directories.
+    (r"/tmp/[^/\s\])]+", "/tmp/*"),
+    // A stress run of nextest names its suites `binary@stress-0`, `binary@stress-1`, …
+    (r"@stress-\d+$", ""),
+];
+
+/// Rules for source files: the work space a CI system checks out into is not part of a file's name.
+const FILES: &[(&str, &str)] = &[
+    (r"^(file://)?/home/runner/work/[^/]+/[^/]+/", ""),
+    (
+        r"^/(github/workspace|builds/[^/]+/[^/]+|__w/[^/]+/[^/]+|home/circleci/project|bitbucket/pipelines/agent/build)/",
+        "",
+    ),
+    (r"^/home/vsts/work/\d+/s/", ""),
+    (r"^.*/jenkins[^/]*/workspace/[^/]+/", ""),
+    (r"^/var/lib/buildkite-agent/builds/[^/]+/[^/]+/[^/]+/", ""),
+    (r"^[A-Za-z]:[\\/]a[\\/](_work[\\/]\d+[\\/]s|[^\\/]+[\\/][^\\/]+|\d+[\\/]s)[\\/]", ""),
+    (r"^\./", ""),
+];
+
+/// How names are made the same in every run.
+#[derive(Debug, Clone)]
+pub struct NameRules {
+    own: Vec<(Regex, String)>,
+    names: Rules,
+    files: Rules,
+}
+
+/// A rule of the user's that is no regular expression.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("name rule {pattern:?}: {source}")]
+pub struct BadNameRule {
+    pattern: String,
+    source: regex::Error,
+}
+
+impl NameRules {
+    /// The user's rules, each a regular expression and its replacement (`$1` is the first group), then the
+    /// default ones.
+    ///
+    /// # Errors
+    /// A pattern that is no regular expression, or one that is too large.
+    pub fn new<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<Self, BadNameRule> {
+        let own = own
+            .into_iter()
+            .map(|(pattern, replacement)| match Regex::new(pattern) {
+                Ok(regex) => Ok((regex, replacement.to_owned())),
+                Err(source) => Err(BadNameRule { pattern: pattern.to_owned(), source }),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { own, ..Self::default() })
+    }
+
+    /// The name of a suite, a class or a test without its random parts.
+    pub fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let mut name = Cow::Borrowed(name);
+        for (pattern, replacement) in &self.own {
+            if pattern.is_match(&name) {
+                name = Cow::Owned(pattern.replace_all(&name, replacement.as_str()).into_owned());
+            }
+        }
+        if may_be_random(&name) { self.names.apply(name) } else { name }
+    }
+
+    /// A file's name without the work space it was checked out into.
+    pub fn file<'n>(&self, file: &'n str) -> Cow<'n, str> {
+        if file.starts_with(['/', '.', 'f']) || file.as_bytes().get(1) == Some(&b':') {
+            self.files.apply(Cow::Borrowed(file))
+        } else {
+            Cow::Borrowed(file)
+        }
+    }
+}
+
+impl Default for NameRules {
+    fn default() -> Self {
+        Self { own: Vec::new(), names: Rules::of(NAMES), files: Rules::of(FILES) }
+    }
+}
+
+/// A set that says in one pass which patterns match, so that an ordinary name costs one look.
+#[derive(Debug, Clone)]
+struct Rules {
+    set: RegexSet,
+    rules: Vec<(Regex, &'static str)>,
+}
+
+impl Rules {
+    fn of(table: &[(&str, &'static str)]) -> Self {
+        // The patterns are constants; a test holds that every one of them compiles.
+        let rules = table.iter().filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, *with))).collect();
+        let set = RegexSet::new(table.iter().map(|(pattern, _)| pattern)).unwrap_or_default();
+        Self { set, rules }
+    }
+
+    fn apply<'n>(&self, mut name: Cow<'n, str>) -> Cow<'n, str> {
+        if self.set.is_match(&name) {
+            for (pattern, replacement) in &self.rules {
+                if pattern.is_match(&name) {
+                    name = Cow::Owned(pattern.replace_all(&name, *replacement).into_owned());
+                }
+            }
+        }
+        name
+    }
+}
+
+/// Whether a default rule could match at all: each of them needs an `@`, a slash, `0x` or a digit, and then a
+/// hyphen or more of it. Most names have none of these and cost no more than this look.
+fn may_be_random(name: &str) -> bool {
+    name.bytes().any(|byte| matches!(byte, b'@' | b'/' | b'0'..=b'9'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_parts_of_names_become_a_fixed_mark() {
+        let rules = NameRules::default();
+        for (name, expected) in [
+            ("case[Widget@6e576b5a]", "case[Widget@*]"),
+            ("reads <object at 0x7f1c2a3b4c5d>", "reads <object at 0x*>"),
+            ("user 1f0c6d0e-9f4b-4f7e-8a3a-0c9d5a2b1e77 logs in", "user * logs in"),
+            ("at 2024-05-01T10:11:12.345Z", "at *"),
+            ("writes /tmp/pytest-of-root/a.txt", "writes /tmp/*/a.txt"),
+            ("suite::bin@stress-3", "suite::bin"),
+        ] {
+            assert_eq!(rules.name(name), expected);
+        }
+    }
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        let rules = NameRules::default();
+        for name in
+            ["adds 1 and 2", "test_value[3-4]", "a@b.example", "TestSum/case_12345", "größer – 日本語", "abc-def"]
+        {
+            assert_eq!(rules.name(name), name);
+        }
+    }
+
+    #[test]
+    fn work_spaces_are_no_part_of_a_files_name() {
+        let rules = NameRules::default();
+        for file in [
+            "/home/runner/work/shop/shop/tests/cart.php",
+            "/builds/team/shop/tests/cart.php",
+            "/var/lib/jenkins/workspace/shop_main/tests/cart.php",
+            "./tests/cart.php",
+            "tests/cart.php",
+        ] {
+            assert_eq!(rules.file(file), "tests/cart.php");
+        }
+        assert_eq!(rules.file(r"D:\a\shop\shop\tests\cart.cs"), r"tests\cart.cs");
+        assert_eq!(rules.file("/opt/shop/tests/cart.php"), "/opt/shop/tests/cart.php");
+    }
+
+    #[test]
+    fn own_rules_come_first_and_a_bad_one_is_named() {
+        let rules = NameRules::new([(r"shard \d+/", "shard/")]).expect("compiles");
+        assert_eq!(rules.name("shard 7/login"), "shard/login");
+        let error = NameRules::new([("(", "")]).expect_err("is refused");
+        assert!(error.to_string().starts_with("name rule \"(\""), "{error}");
+    }
+
+    #[test]
+    fn every_default_rule_compiles() {
+        let rules = NameRules::default();
+        assert_eq!((rules.names.rules.len(), rules.names.set.len()), (NAMES.len(), NAMES.len()));
+        assert_eq!((rules.files.rules.len(), rules.files.set.len()), (FILES.len(), FILES.len()));
+    }
+}

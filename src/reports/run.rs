@@ -1,0 +1,283 @@
+//! Gathers what a reader finds into a run: identities, counts, warnings, and repeated records folded into one.
+
+use super::decode::newlines;
+use super::durations::Reading;
+use super::limits::Limits;
+use super::model::{Attempt, Counts, Execution, Format, Outcome, TestIdentity, TestRun, Warning};
+use super::names::NameRules;
+use super::unreadable::Unreadable;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::time::Duration;
+
+/// One record of a report, as it stands there.
+pub(crate) struct Record<'a> {
+    pub suite: &'a str,
+    pub class: &'a str,
+    pub name: &'a str,
+    pub file: Option<&'a str>,
+    pub variant: &'a str,
+    /// Where it stands in the text, for warnings.
+    pub offset: usize,
+    /// How the element counts, nothing folded.
+    pub element: Outcome,
+    /// How it ended after the retries that the record itself tells of.
+    pub outcome: Outcome,
+    /// The attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    pub duration: Option<Duration>,
+    pub reported_start: Option<String>,
+}
+
+/// What a repeated record of the same test means to its producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// The producer writes one record an attempt.
+    Retries,
+    /// The producer writes one record an attempt, but earlier ones without their failure.
+    RetriesWithoutResults,
+    /// Nothing is known of the producer's habit: folded like retries, with a warning.
+    Unknown,
+}
+
+/// A run being read.
+pub(crate) struct RunBuilder<'r> {
+    run: TestRun,
+    limits: &'r Limits,
+    names: &'r NameRules,
+    lines: Lines<'r>,
+    repeats: Repeats,
+    // Keyed by the names as they are written: two parameters that only differ in a random part are two tests.
+    seen: HashMap<u64, usize, Identity>,
+    hashes: RandomState,
+    suite: LastName,
+    class: LastName,
+    file: LastName,
+}
+
+impl<'r> RunBuilder<'r> {
+    pub fn new(format: Format, text: &'r str, limits: &'r Limits, names: &'r NameRules) -> Self {
+        Self {
+            run: TestRun {
+                format,
+                elements: Counts::default(),
+                executions: Vec::new(),
+                warnings: Vec::new(),
+                warnings_left_out: 0,
+                reported_start: None,
+                duration: None,
+            },
+            limits,
+            names,
+            lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
+            repeats: Repeats::Unknown,
+            seen: HashMap::default(),
+            hashes: RandomState::new(),
+            suite: LastName::default(),
+            class: LastName::default(),
+            file: LastName::default(),
+        }
+    }
+
+    pub fn limits(&self) -> &'r Limits {
+        self.limits
+    }
+
+    /// How many elements of each outcome were counted so far.
+    pub fn elements(&self) -> Counts {
+        self.run.elements
+    }
+
+    /// Says what a repeated record means from here on.
+    pub fn repeats_are(&mut self, repeats: Repeats) {
+        self.repeats = repeats;
+    }
+
+    /// The run's own start and duration; the first that is given counts.
+    pub fn started(&mut self, start: Option<String>, duration: Option<Duration>) {
+        self.run.reported_start = self.run.reported_start.take().or(start);
+        self.run.duration = self.run.duration.or(duration);
+    }
+
+    /// Notes a warning; over the limit it is only counted, and the text is not even made.
+    pub fn warn(&mut self, code: &'static str, offset: usize, text: impl FnOnce() -> String) {
+        if self.run.warnings.len() < self.limits.warnings {
+            let line = self.lines.of(offset);
+            self.run.warnings.push(Warning { code, line, text: text() });
+        } else {
+            self.run.warnings_left_out += 1;
+        }
+    }
+
+    /// Takes a time as it was read, and warns where something had to be guessed or left out.
+    pub fn time(&mut self, reading: Reading, written: &str, offset: usize) -> Option<Duration> {
+        if let Some(code) = reading.warning {
+            self.warn(code, offset, || match reading.duration {
+                Some(duration) => format!("time {written:?} is read as {} s", duration.as_secs_f64()),
+                None => format!("time {written:?} is left out"),
+            });
+        }
+        reading.duration
+    }
+
+    /// Adds a record: as a test of its own, or as a further attempt at the one before it of the same name.
+    pub fn add(&mut self, record: Record<'_>) -> Result<(), Unreadable> {
+        self.run.elements.add(record.element);
+        if self.run.elements.tests > self.limits.cases {
+            let line = self.lines.of(record.offset);
+            return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
+        }
+        let test = self.identity(&record);
+        match self.seen.get(&self.key(&record)) {
+            Some(&index) if self.run.executions[index].test == test => self.fold(index, record),
+            _ => {
+                self.seen.insert(self.key(&record), self.run.executions.len());
+                let flaky = is_flaky(record.outcome, &record.attempts);
+                self.run.executions.push(Execution {
+                    test,
+                    outcome: record.outcome,
+                    flaky,
+                    duration: record.duration,
+                    attempts: record.attempts,
+                    reported_start: record.reported_start,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The run, read to its end.
+    pub fn finish(mut self) -> TestRun {
+        if self.run.elements.tests == 0 {
+            self.warn("no_tests", usize::MAX, || "there is no test case in this report".to_owned());
+        }
+        self.run
+    }
+
+    /// The last record decides, unless it is a skip: a skipped test has no result that could replace another.
+    /// It is flaky only when a failure was written down before the final pass.
+    fn fold(&mut self, index: usize, record: Record<'_>) {
+        let known = &mut self.run.executions[index];
+        let unexplained = self.repeats == Repeats::RetriesWithoutResults
+            && !known.attempts.iter().any(|attempt| attempt.outcome.is_failure());
+        known.attempts.extend(record.attempts);
+        if record.outcome.is_decisive() || !known.outcome.is_decisive() {
+            known.outcome = record.outcome;
+        }
+        known.flaky = is_flaky(known.outcome, &known.attempts);
+        known.duration = match (known.duration, record.duration) {
+            (Some(before), Some(now)) => before.checked_add(now),
+            (before, now) => before.or(now),
+        };
+        let name = self.run.executions[index].test.name.clone();
+        match self.repeats {
+            _ if unexplained => self.warn("retry_unexplained", record.offset, || {
+                format!("{name:?} was tried again, but the report does not say how the earlier attempt ended")
+            }),
+            Repeats::Unknown => self.warn("duplicate_test", record.offset, || {
+                format!("{name:?} stands here again with the same suite and class: read as a further attempt")
+            }),
+            Repeats::Retries | Repeats::RetriesWithoutResults => {}
+        }
+    }
+
+    fn identity(&mut self, record: &Record<'_>) -> TestIdentity {
+        let limit = self.limits.name;
+        for part in [record.suite, record.class, record.name] {
+            if part.len() > limit {
+                self.warn("name_cut", record.offset, || format!("a name of {} bytes is cut to {limit}", part.len()));
+            }
+        }
+        let names = self.names;
+        TestIdentity {
+            suite: self.suite.of(record.suite, |name| names.name(cut(name, limit))),
+            class: self.class.of(record.class, |name| names.name(cut(name, limit))),
+            name: names.name(cut(record.name, limit)).into_owned(),
+            file: record.file.map(|file| self.file.of(file, |file| names.file(cut(file, limit)))),
+            variant: cut(record.variant, limit).to_owned(),
+        }
+    }
+
+    fn key(&self, record: &Record<'_>) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        for part in [record.suite, record.class, record.name, record.file.unwrap_or_default(), record.variant] {
+            part.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// Whether a pass came after a failure that the report names.
+fn is_flaky(outcome: Outcome, attempts: &[Attempt]) -> bool {
+    outcome == Outcome::Passed && attempts.len() > 1 && attempts.iter().any(|attempt| attempt.outcome.is_failure())
+}
+
+/// The head of a text, cut between two characters.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+/// Neighbouring cases share their suite, class and file: the rules look at each once.
+#[derive(Default)]
+struct LastName {
+    written: String,
+    normalised: String,
+}
+
+impl LastName {
+    fn of<'n>(&mut self, written: &'n str, normalise: impl FnOnce(&'n str) -> Cow<'n, str>) -> String {
+        if self.written != written {
+            written.clone_into(&mut self.written);
+            self.normalised = normalise(written).into_owned();
+        }
+        self.normalised.clone()
+    }
+}
+
+/// Lines of offsets that mostly grow: counts on from the last one.
+struct Lines<'t> {
+    bytes: &'t [u8],
+    offset: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, offset: usize) -> u64 {
+        let offset = offset.min(self.bytes.len());
+        if offset < self.offset {
+            (self.offset, self.line) = (0, 1);
+        }
+        self.line += newlines(&self.bytes[self.offset..offset]);
+        self.offset = offset;
+        self.line
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Default, Clone, Copy)]
+struct Identity(u64);
+
+impl BuildHasher for Identity {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        *self
+    }
+}
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}

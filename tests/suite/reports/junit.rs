@@ -1,0 +1,265 @@
+//! JUnit XML: results, retries, repeated records, identities, and the traps real producers lay.
+
+use super::{folded, run, test, words};
+use qastack::reports::{Format, Limits, NameRules, Outcome, read_with};
+use std::time::Duration;
+
+#[test]
+fn elements_are_counted_by_their_worst_child_and_attributes_decide_where_there_is_none() {
+    let run = run(r#"<testsuites><testsuite name="s" tests="9">
+        <testcase name="a"/>
+        <testcase name="b"><failure message="m"/></testcase>
+        <testcase name="c"><error/></testcase>
+        <testcase name="d"><skipped/></testcase>
+        <testcase name="e"><skipped/><failure/><error/></testcase>
+        <testcase name="f" status="notrun" result="suppressed"/>
+        <testcase name="g" status="disabled"/>
+        <testcase name="h" status="fail"/>
+        <testcase name="i" status="run" result="completed"/>
+    </testsuite></testsuites>"#);
+    assert_eq!(run.format, Format::Junit);
+    assert_eq!(folded(&run), [9, 2, 2, 2, 3, 0]);
+    assert_eq!(run.counts(), run.elements);
+    assert_eq!(words(&run), ["several_results"]);
+}
+
+#[test]
+fn a_disabled_case_with_a_failure_has_failed_with_a_warning() {
+    let run = run("<testsuite>\n<testcase name='a' status='disabled'><failure/></testcase></testsuite>");
+    assert_eq!(folded(&run), [1, 0, 1, 0, 0, 0]);
+    assert_eq!((words(&run), run.warnings[0].line), (vec!["disabled_with_result"], 2));
+}
+
+#[test]
+fn counters_that_lie_are_said_and_not_used() {
+    let run = run(
+        "<testsuites>\n<testsuite name='empty' tests='6' failures='0'/>\n<testsuite name='s' tests='1' failures='3'><testcase name='a'/></testsuite></testsuites>",
+    );
+    assert_eq!(folded(&run), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(words(&run), ["counters_differ", "counters_differ"]);
+    assert_eq!(run.warnings.iter().map(|warning| warning.line).collect::<Vec<_>>(), [2, 3]);
+    assert!(run.warnings[0].text.contains("declares 6 tests"), "{}", run.warnings[0].text);
+}
+
+#[test]
+fn zero_tests_are_a_run_with_a_warning_and_not_an_error() {
+    let run = run("<testsuites tests='0'/>");
+    assert_eq!((folded(&run), words(&run)), ([0; 6], vec!["no_tests"]));
+}
+
+#[test]
+fn a_flaky_failure_before_a_pass_is_one_flaky_pass() {
+    let run = run(r#"<testsuite name="s"><testcase name="a" classname="C" time="0.5">
+        <flakyFailure message="first" type="AssertionError"><stackTrace>at C.a</stackTrace><system-out>noise</system-out></flakyFailure>
+        <flakyError message="second"/>
+    </testcase></testsuite>"#);
+    let a = test(&run, "a");
+    assert_eq!((a.outcome, a.flaky), (Outcome::Passed, true));
+    assert_eq!(
+        a.attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
+        [Outcome::Failed, Outcome::Error, Outcome::Passed]
+    );
+    assert_eq!(a.attempts[0].message.as_deref(), Some("first\nat C.a"));
+    assert_eq!(a.attempts[0].kind.as_deref(), Some("AssertionError"));
+    assert_eq!((run.elements.passed, run.elements.failed), (1, 0));
+}
+
+#[test]
+fn a_failure_and_its_failed_reruns_are_one_failure_and_not_flaky() {
+    let run = run(r#"<testsuite name="s" tests="4" failures="4"><testcase name="a" time="1">
+        <failure message="1"/><rerunFailure message="2" time="2"/><rerunError message="3" time="3"/></testcase></testsuite>"#);
+    let a = test(&run, "a");
+    assert_eq!((a.outcome, a.flaky, a.attempts.len()), (Outcome::Failed, false, 3));
+    assert_eq!(a.attempts[0].message.as_deref(), Some("1"));
+    assert_eq!(words(&run), ["counters_differ"]);
+}
+
+#[test]
+fn a_flaky_result_that_its_producer_counts_as_a_failure_stays_a_failure() {
+    let run = run(
+        "<testsuite><testcase name='a'><failure/><flakyFailure time='1'>text</flakyFailure></testcase></testsuite>",
+    );
+    let a = test(&run, "a");
+    assert_eq!((a.outcome, a.flaky, a.attempts.len()), (Outcome::Failed, false, 2));
+}
+
+#[test]
+fn attempts_with_times_add_up_and_one_alone_has_the_time_of_its_case() {
+    let run = run(r#"<testsuites><testsuite name="s">
+        <testcase name="a" time="1.5"><flakyFailure time="2"/></testcase><testcase name="b" time="4"/></testsuite></testsuites>"#);
+    assert_eq!(test(&run, "a").duration, Some(Duration::from_millis(3_500)));
+    assert_eq!(test(&run, "b").attempts[0].duration, Some(Duration::from_secs(4)));
+}
+
+#[test]
+fn a_repeated_record_is_a_further_attempt_and_the_last_one_decides() {
+    let record =
+        |name: &str, result: &str| format!("<testcase classname='p' name='{name}' time='1'>{result}</testcase>");
+    let cases = [
+        record("recovers", "<failure>no</failure>"),
+        record("never", "<failure/>"),
+        record("worsens", ""),
+        record("recovers", ""),
+        record("never", "<failure/>"),
+        record("worsens", "<failure/>"),
+        record("skipped-later", "<failure/>"),
+        record("skipped-later", "<skipped/>"),
+        record("skipped-first", "<skipped/>"),
+        record("skipped-first", ""),
+    ];
+    let properties = "<properties><property name='go.version' value='1.26'/></properties>";
+    let run = run(format!("<testsuites><testsuite name='p'>{properties}{}</testsuite></testsuites>", cases.concat()));
+    assert_eq!(run.elements.tests, 10);
+    assert_eq!(folded(&run), [5, 2, 3, 0, 0, 1]);
+    let outcome = |name| (test(&run, name).outcome, test(&run, name).flaky);
+    assert_eq!(outcome("recovers"), (Outcome::Passed, true));
+    assert_eq!(outcome("never"), (Outcome::Failed, false));
+    assert_eq!(outcome("worsens"), (Outcome::Failed, false));
+    assert_eq!(outcome("skipped-later"), (Outcome::Failed, false));
+    assert_eq!(outcome("skipped-first"), (Outcome::Passed, false));
+    assert_eq!(test(&run, "recovers").duration, Some(Duration::from_secs(2)));
+    assert_eq!(words(&run), Vec::<&str>::new());
+}
+
+#[test]
+fn pytests_empty_records_of_failed_attempts_never_make_a_test_flaky() {
+    let suite = |cases: &str| format!("<testsuites><testsuite name='pytest'>{cases}</testsuite></testsuites>");
+    let empty = "<testcase classname='t' name='a'/>";
+    let always = run(suite(&[empty, empty, "<testcase classname='t' name='a'><failure/></testcase>"].concat()));
+    assert_eq!((folded(&always), always.elements.tests), ([1, 0, 1, 0, 0, 0], 3));
+    let unknown = run(suite(&[empty, empty].concat()));
+    assert_eq!((folded(&unknown), words(&unknown)), ([1, 1, 0, 0, 0, 0], vec!["retry_unexplained"]));
+}
+
+#[test]
+fn duplicated_names_of_an_unknown_producer_are_folded_with_a_warning() {
+    let run = run("<testsuite name='s'>\n<testcase name='a'/>\n<testcase name='a'/></testsuite>");
+    assert_eq!((folded(&run), words(&run), run.warnings[0].line), ([1, 1, 0, 0, 0, 0], vec!["duplicate_test"], 3));
+}
+
+#[test]
+fn the_same_name_in_another_suite_class_file_or_browser_is_another_test() {
+    let run = run(r#"<testsuites id="" name="">
+        <testsuite name="a.spec.ts" hostname="chromium"><testcase classname="a.spec.ts" name="x"><failure/></testcase></testsuite>
+        <testsuite name="a.spec.ts" hostname="firefox"><testcase classname="a.spec.ts" name="x"/></testsuite>
+        <testsuite name="s"><testcase classname="C" name="x"/><testcase classname="D" name="x"/><testcase classname="C" file="f" name="x"/></testsuite>
+    </testsuites>"#);
+    assert_eq!(folded(&run), [5, 4, 1, 0, 0, 0]);
+    let variants: Vec<_> = run.executions.iter().map(|execution| execution.test.variant.as_str()).collect();
+    assert_eq!(variants, ["chromium", "firefox", "", "", ""]);
+}
+
+#[test]
+fn the_hostname_of_other_producers_is_a_machine_and_no_variant() {
+    let run = run(
+        r#"<testsuites><testsuite name="pytest" hostname="runner-7"><testcase classname="t" name="x"/></testsuite></testsuites>"#,
+    );
+    assert_eq!(run.executions[0].test.variant, "");
+}
+
+#[test]
+fn nested_suites_keep_all_their_names_but_a_configuration_files_path() {
+    let run = run(
+        r#"<testsuites><testsuite name="/home/me/shop/phpunit.xml"><testsuite name="unit"><testsuite name="CartTest" file="/builds/t/shop/CartTest.php">
+        <testsuite name="CartTest::adds"><testcase name="adds with data set #0" class="CartTest"/></testsuite></testsuite></testsuite></testsuite></testsuites>"#,
+    );
+    let test = &run.executions[0].test;
+    assert_eq!(test.suite, "unit > CartTest > CartTest::adds");
+    assert_eq!((test.class.as_str(), test.file.as_deref()), ("CartTest", Some("CartTest.php")));
+}
+
+#[test]
+fn a_stress_run_repeats_a_test_without_making_it_a_retry() {
+    let run = run(
+        r#"<testsuites name="nextest-run"><testsuite name="bin@stress-0"><testcase name="a"><failure/></testcase></testsuite>
+        <testsuite name="bin@stress-1"><testcase name="a"/></testsuite></testsuites>"#,
+    );
+    assert_eq!(folded(&run), [2, 1, 1, 0, 0, 0]);
+    assert!(run.executions.iter().all(|execution| execution.test.suite == "bin"));
+}
+
+#[test]
+fn parameters_with_random_parts_are_two_tests_of_one_lasting_name() {
+    let report =
+        "<testsuite><testcase name='a[W@6e576b5a]'><failure/></testcase><testcase name='a[W@1b2c3d4e]'/></testsuite>";
+    let run = run(report);
+    assert_eq!(folded(&run), [2, 1, 1, 0, 0, 0]);
+    assert!(run.executions.iter().all(|execution| execution.test.name == "a[W@*]"));
+    let rules = NameRules::new([(r"\[.*\]$", "")]).expect("compiles");
+    let run = read_with(report.as_bytes(), &Limits::default(), &rules).expect("reads");
+    assert_eq!(run.executions[0].test.name, "a");
+}
+
+#[test]
+fn odd_times_are_read_or_left_out_with_a_warning_that_names_the_line() {
+    let times = ["2,503.1", "0,288", "-3", "1E-07", "&lt;&lt;computed&gt;&gt;", ""];
+    let cases: Vec<_> =
+        times.iter().enumerate().map(|(at, time)| format!("\n<testcase name='{at}' time='{time}'/>")).collect();
+    let run = run(format!("<testsuite>{}</testsuite>", cases.concat()));
+    let read: Vec<_> = run.executions.iter().map(|one| one.duration.map(|duration| duration.as_secs_f64())).collect();
+    assert_eq!(read, [Some(2503.1), Some(0.288), None, Some(1e-7), None, None]);
+    let warned: Vec<_> = run.warnings.iter().map(|warning| (warning.code, warning.line)).collect();
+    assert_eq!(warned, [("time_ambiguous", 2), ("time_ambiguous", 3), ("time_negative", 4), ("time_unreadable", 6)]);
+}
+
+#[test]
+fn every_kind_of_timestamp_is_kept_as_it_is_written() {
+    for stamp in [
+        "2024-05-01T10:11:12",
+        "2024-05-01T10:11:12+02:00",
+        "2024-05-01T10:11:12Z",
+        "2024-05-01T10:11:12.1234567",
+        "2024-05-01",
+        "01/05/2024 10:11:12",
+        "2024-05-01 10:11:12 UTC",
+        "Wed, 01 May 2024 10:11:12 GMT",
+        "1714558272",
+        "1714558272.5",
+        "2019-09-13T 23:30:12Z",
+        "0001-01-01T00:00:00Z",
+        "1970-01-01T00:00:00",
+    ] {
+        let run = run(format!("<testsuite timestamp='{stamp}'><testcase name='a'/></testsuite>"));
+        assert_eq!(run.reported_start.as_deref(), Some(stamp));
+        assert_eq!(run.executions[0].reported_start.as_deref(), Some(stamp));
+        assert_eq!(words(&run), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_case_without_a_name_gets_one_and_a_warning() {
+    let run = run("<testsuite><testcase/><testcase name=''/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([2, 2, 0, 0, 0, 0], vec!["name_missing", "name_missing"]));
+}
+
+#[test]
+fn a_failure_outside_of_every_case_is_said() {
+    let run = run("<testsuite name='s'><testcase name='a'/><error message='broke'/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([1, 1, 0, 0, 0, 0], vec!["suite_error"]));
+}
+
+#[test]
+fn names_keep_their_characters_and_lose_their_escapes() {
+    let run = run(
+        "<testsuite name='s'><testcase name='a &lt;b&gt; &amp; &quot;c&quot; &#233; 日本語 \u{1f600}' classname='p:q'><failure>x &lt; y &amp;&amp; <![CDATA[z < w]]></failure></testcase></testsuite>",
+    );
+    let test = &run.executions[0];
+    assert_eq!(test.test.name, "a <b> & \"c\" é 日本語 \u{1f600}");
+    assert_eq!(test.attempts[0].message.as_deref(), Some("x < y && z < w"));
+}
+
+#[test]
+fn name_spaces_and_prefixes_do_not_matter() {
+    let run = run(
+        "<j:testsuite xmlns:j='urn:j' xmlns:xsi='x' xsi:noNamespaceSchemaLocation='s.xsd' name='s'><j:testcase name='a'><j:failure/></j:testcase></j:testsuite>",
+    );
+    assert_eq!(folded(&run), [1, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn output_inside_a_case_is_read_over_even_when_it_looks_like_a_report() {
+    let run = run(
+        "<testsuite><testcase name='a'><system-out><testcase name='b'><failure/></testcase></system-out></testcase></testsuite>",
+    );
+    assert_eq!(folded(&run), [1, 1, 0, 0, 0, 0]);
+}
