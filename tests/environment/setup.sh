@@ -98,6 +98,9 @@ remove_leftovers() {
     docker ps -aq "${ours[@]}" | xargs -r docker rm -fv
     docker network ls -q "${ours[@]}" | xargs -r docker network rm
     docker volume ls -q "${ours[@]}" | xargs -r docker volume rm
+    docker image ls -q --filter label=dev.qastack.project | sort -u |
+        xargs -r docker image inspect --format '{{index .Config.Labels "dev.qastack.project"}} {{.Id}}' |
+        sed -n "s/^e2e-$QASTACK_TEST_RUN-[^ ]* //p" | xargs -r docker image rm --force
 }
 
 # Ends the engine, if this run started it.
