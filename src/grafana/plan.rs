@@ -1,0 +1,266 @@
+//! From what should be there and what is there to the calls that close the gap. Pure: no call is made here.
+//!
+//! Each step is one call with its reason. An object that is as it should be has no step; one that differs
+//! and is not ours to change has a step that keeps it, which the user reads as a warning.
+
+use super::observed::{Observed, ObservedDashboard, Readable, StoredFormat};
+use super::spec::{DashboardSpec, DataSourceSpec, FolderSpec, GrafanaSpec};
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// One object of Grafana and what is to be done about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProvisionStep {
+    /// What is to be done.
+    pub action: Action,
+    /// To what.
+    pub object: Object,
+    /// Why, key by key where keys differ.
+    pub reason: String,
+    /// The call that does it; none where the object is kept.
+    pub call: Option<ApiCall>,
+}
+
+/// What is to be done about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is not there.
+    Create,
+    /// It is ours and differs.
+    Update,
+    /// It differs and is not ours to change: a warning.
+    Keep,
+}
+
+/// An object of Grafana.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// The data source of this uid.
+    DataSource(String),
+    /// The folder of this uid.
+    Folder(String),
+    /// The dashboard of this uid.
+    Dashboard(String),
+    /// The organisation's home page.
+    HomePage,
+}
+
+/// One call that writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiCall {
+    /// `POST`, `PUT` or `PATCH`.
+    pub method: &'static str,
+    /// The path below Grafana's root.
+    pub path: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Action {
+    /// The word for machine output and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataSource(uid) => write!(f, "data source {uid}"),
+            Self::Folder(uid) => write!(f, "folder {uid}"),
+            Self::Dashboard(uid) => write!(f, "dashboard {uid}"),
+            Self::HomePage => f.write_str("home page"),
+        }
+    }
+}
+
+/// What must be done so that Grafana shows what the specification says, without losing a user's edit.
+pub fn plan(spec: &GrafanaSpec, observed: &Observed) -> Vec<ProvisionStep> {
+    let dashboards: Vec<_> = spec
+        .dashboards
+        .iter()
+        .zip(&observed.dashboards)
+        .filter_map(|(wanted, found)| plan_dashboard(wanted, &spec.folder.uid, found))
+        .collect();
+    let creates = |uid: &str| {
+        dashboards.iter().any(|step| step.action == Action::Create && step.object == Object::Dashboard(uid.to_owned()))
+    };
+    // A user who moved the dashboards elsewhere may delete our folder: it is needed for new ones only.
+    let needs_folder = dashboards.iter().any(|step| step.action == Action::Create);
+    let home = spec.dashboards.first().filter(|first| creates(&first.uid)).map(|first| first.uid.as_str());
+
+    let mut steps = Vec::new();
+    steps.extend(plan_data_source(&spec.data_source, observed));
+    steps.extend(needs_folder.then(|| plan_folder(&spec.folder, &observed.folder)).flatten());
+    steps.extend(dashboards);
+    steps.extend(home.and_then(|uid| plan_home(uid, &observed.home)));
+    steps
+}
+
+fn plan_data_source(wanted: &DataSourceSpec, observed: &Observed) -> Option<ProvisionStep> {
+    let object = Object::DataSource(wanted.uid.clone());
+    let found = match &observed.data_source {
+        Readable::Denied => {
+            return Some(keep(object, "the login may not read it, so that one cannot tell whether it is there"));
+        }
+        Readable::Read(None) => return Some(create_data_source(wanted, observed.name_taken_by.as_deref())),
+        Readable::Read(Some(found)) => found,
+    };
+    let mut differences = Vec::new();
+    let merged = merge(found, &wanted.keys(), "", &mut differences);
+    if differences.is_empty() {
+        return None;
+    }
+    let differences = differences.join(", ");
+    if found.get("readOnly").and_then(Value::as_bool) == Some(true) {
+        return Some(keep(object, &format!("it is read-only, provisioned by a file ({differences})")));
+    }
+    let path = format!("/api/datasources/uid/{}", wanted.uid);
+    let call = ApiCall { method: "PUT", path, body: writable(merged) };
+    Some(ProvisionStep { action: Action::Update, object, reason: differences, call: Some(call) })
+}
+
+fn create_data_source(wanted: &DataSourceSpec, name_taken_by: Option<&str>) -> ProvisionStep {
+    // The name is for people, the uid is what counts: with a second name both data sources can stay.
+    let (name, reason) = match name_taken_by {
+        None => (wanted.name.clone(), "not there".to_owned()),
+        Some(other) => {
+            let name = format!("{} ({})", wanted.name, wanted.uid);
+            let reason = format!(
+                "not there; the name {:?} belongs to the data source with uid {other}, so that this one is called {name:?}",
+                wanted.name
+            );
+            (name, reason)
+        }
+    };
+    let mut body = Map::new();
+    body.insert("uid".to_owned(), Value::String(wanted.uid.clone()));
+    body.insert("name".to_owned(), Value::String(name));
+    body.extend(wanted.keys());
+    let call = ApiCall { method: "POST", path: "/api/datasources".to_owned(), body: Value::Object(body) };
+    ProvisionStep { action: Action::Create, object: Object::DataSource(wanted.uid.clone()), reason, call: Some(call) }
+}
+
+/// What is there with our keys over it; the differences in words.
+fn merge(found: &Value, ours: &Map<String, Value>, above: &str, differences: &mut Vec<String>) -> Map<String, Value> {
+    let mut merged = found.as_object().cloned().unwrap_or_default();
+    for (key, wanted) in ours {
+        let name = format!("{above}{key}");
+        let present = merged.get(key).unwrap_or(&Value::Null);
+        let value = match wanted {
+            Value::Object(inner) => Value::Object(merge(present, inner, &format!("{name}."), differences)),
+            scalar if scalar == present => continue,
+            scalar => {
+                differences.push(format!("{name}: {} -> {}", shown(present), shown(scalar)));
+                scalar.clone()
+            }
+        };
+        merged.insert(key.clone(), value);
+    }
+    merged
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Without what only Grafana writes. The numeric id is never sent, the version stays: it names what was read.
+fn writable(mut data_source: Map<String, Value>) -> Value {
+    for key in ["id", "orgId", "typeLogoUrl", "typeName", "readOnly", "secureJsonFields", "apiVersion", "accessControl"]
+    {
+        data_source.remove(key);
+    }
+    Value::Object(data_source)
+}
+
+fn plan_folder(wanted: &FolderSpec, found: &Readable<bool>) -> Option<ProvisionStep> {
+    let object = Object::Folder(wanted.uid.clone());
+    match found {
+        Readable::Read(true) => None,
+        Readable::Denied => {
+            Some(keep(object, "the login may not read it, so that one cannot tell whether it is there"))
+        }
+        Readable::Read(false) => {
+            let body = json!({"uid": wanted.uid, "title": wanted.title});
+            let call = ApiCall { method: "POST", path: "/api/folders".to_owned(), body };
+            Some(ProvisionStep { action: Action::Create, object, reason: "not there".to_owned(), call: Some(call) })
+        }
+    }
+}
+
+fn plan_dashboard(
+    wanted: &DashboardSpec,
+    folder: &str,
+    found: &Readable<Option<ObservedDashboard>>,
+) -> Option<ProvisionStep> {
+    let object = Object::Dashboard(wanted.uid.clone());
+    let found = match found {
+        Readable::Denied => {
+            return Some(keep(object, "the login may not read it, so that one cannot tell whether it is there"));
+        }
+        Readable::Read(None) => {
+            let call = save(wanted, folder, None);
+            return Some(ProvisionStep {
+                action: Action::Create,
+                object,
+                reason: "not there".to_owned(),
+                call: Some(call),
+            });
+        }
+        Readable::Read(Some(found)) => found,
+    };
+    let Some(written) = &found.ours else {
+        return Some(keep(object, "it was edited; the edited one stays as it is"));
+    };
+    if *written == wanted.hash {
+        return None;
+    }
+    match &found.stored {
+        _ if found.provisioned => Some(keep(object, "it is provisioned by a file or another tool")),
+        StoredFormat::Newer(format) => {
+            Some(keep(object, &format!("it is stored as {format}, which a save would lose")))
+        }
+        StoredFormat::Denied => Some(keep(object, "the login may not read how it is stored")),
+        StoredFormat::Classic => {
+            let reason = format!("template: {written} -> {}", wanted.hash);
+            let call = save(wanted, &found.folder_uid, Some(found.version));
+            Some(ProvisionStep { action: Action::Update, object, reason, call: Some(call) })
+        }
+    }
+}
+
+/// A save that fails where somebody else saved in between: without a version it only creates.
+fn save(wanted: &DashboardSpec, folder: &str, version: Option<u64>) -> ApiCall {
+    let mut dashboard = wanted.json.clone();
+    if let (Some(version), Some(object)) = (version, dashboard.as_object_mut()) {
+        object.insert("version".to_owned(), Value::from(version));
+    }
+    // Without a folder the dashboard would move to the root.
+    let body = json!({
+        "dashboard": dashboard, "folderUid": folder, "message": wanted.message(), "overwrite": false,
+    });
+    ApiCall { method: "POST", path: "/api/dashboards/db".to_owned(), body }
+}
+
+fn plan_home(dashboard: &str, found: &Readable<Option<String>>) -> Option<ProvisionStep> {
+    if *found != Readable::Read(None) {
+        return None;
+    }
+    // PATCH, since PUT blanks every preference that it does not carry.
+    let body = json!({"homeDashboardUID": dashboard});
+    let call = ApiCall { method: "PATCH", path: "/api/org/preferences".to_owned(), body };
+    let reason = format!("none is set: dashboard {dashboard}");
+    Some(ProvisionStep { action: Action::Update, object: Object::HomePage, reason, call: Some(call) })
+}
+
+fn keep(object: Object, reason: &str) -> ProvisionStep {
+    ProvisionStep { action: Action::Keep, object, reason: reason.to_owned(), call: None }
+}
