@@ -5,6 +5,7 @@
 //! `output`; and `bytes -> reports (pure) -> store <- quality (pure) -> exporter`.
 
 pub mod cli;
+pub mod engine;
 pub mod error;
 pub mod exit_code;
 pub mod exporter;
@@ -15,3 +16,4 @@ pub mod prometheus;
 pub mod reports;
 pub mod secret;
 pub mod settings;
+pub mod stack;

@@ -1,0 +1,262 @@
+//! Which engine: flags, environment, context, known sockets; each that is tried is named when none answers.
+
+use super::DockerEngine;
+use crate::engine::EngineInfo;
+use crate::error::{Error, Result, chain};
+use crate::exit_code::Code;
+use bollard::Docker;
+use bollard::errors::Error as Cause;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An engine that has not answered a ping by then hangs.
+const PING_TIME_OUT: Duration = Duration::from_secs(5);
+/// Calls that do long work answer in a stream; a single answer that takes longer than this never comes.
+const CALL_TIME_OUT: Duration = Duration::from_secs(120);
+
+/// What the user said about the engine.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `--host`.
+    pub host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+}
+
+/// An address and who named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    address: String,
+    named_by: String,
+}
+
+/// Connects to the chosen engine, or to the first known socket that answers.
+pub async fn connect(choice: &Choice) -> Result<DockerEngine> {
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let candidates = candidates(choice, environment)?;
+    let mut tried = Vec::new();
+    for candidate in &candidates {
+        match attempt(&candidate.address).await {
+            Ok(engine) => return Ok(engine),
+            Err(trouble) => tried.push((candidate, trouble)),
+        }
+    }
+    Err(unreachable(&tried))
+}
+
+/// Where an engine may be: exactly what was named, else all known sockets in order.
+fn candidates(choice: &Choice, environment: impl Fn(&str) -> Option<String>) -> Result<Vec<Candidate>> {
+    let one = |address: String, named_by: &str| Ok(vec![Candidate { address, named_by: named_by.to_owned() }]);
+    if let Some(host) = &choice.host {
+        return one(with_scheme(host), "--host");
+    }
+    if let Some(context) = &choice.context {
+        return one(context_address(context, "--context", &environment)?, &format!("--context {context}"));
+    }
+    if let Some(host) = environment("DOCKER_HOST") {
+        return one(with_scheme(&host), "DOCKER_HOST");
+    }
+    if let Some(context) = environment("DOCKER_CONTEXT") {
+        return one(context_address(&context, "DOCKER_CONTEXT", &environment)?, &format!("DOCKER_CONTEXT {context}"));
+    }
+    if let Some(context) = current_context(&environment) {
+        return one(context_address(&context, "the current context", &environment)?, &format!("the context {context}"));
+    }
+    Ok(known_sockets(&environment))
+}
+
+/// A bare path is a socket.
+fn with_scheme(host: &str) -> String {
+    if host.starts_with('/') { format!("unix://{host}") } else { host.to_owned() }
+}
+
+fn known_sockets(environment: &impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
+    let mut paths = vec![PathBuf::from("/var/run/docker.sock")];
+    if let Some(runtime) = environment("XDG_RUNTIME_DIR") {
+        paths.push(Path::new(&runtime).join("docker.sock"));
+    }
+    if let Some(home) = environment("HOME").map(PathBuf::from) {
+        let below_home = [
+            ".docker/run/docker.sock",
+            ".docker/desktop/docker.sock",
+            ".colima/default/docker.sock",
+            ".colima/docker.sock",
+            ".orbstack/run/docker.sock",
+            ".rd/docker.sock",
+        ];
+        paths.extend(below_home.iter().map(|path| home.join(path)));
+    }
+    if let Some(runtime) = environment("XDG_RUNTIME_DIR") {
+        paths.push(Path::new(&runtime).join("podman/podman.sock"));
+    }
+    paths.push(PathBuf::from("/run/podman/podman.sock"));
+    paths
+        .into_iter()
+        .map(|path| Candidate { address: format!("unix://{}", path.display()), named_by: "known socket".to_owned() })
+        .collect()
+}
+
+/// Where the Docker client keeps its configuration.
+fn config_directory(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    environment("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(Path::new(&environment("HOME")?).join(".docker")))
+}
+
+fn current_context(environment: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = std::fs::read(config_directory(environment)?.join("config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&text).ok()?;
+    config["currentContext"].as_str().filter(|name| !name.is_empty() && *name != "default").map(str::to_owned)
+}
+
+/// The address of a context, from the client's own files.
+fn context_address(name: &str, named_by: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<String> {
+    if name == "default" {
+        return Ok("unix:///var/run/docker.sock".to_owned());
+    }
+    let contexts = config_directory(environment).map(|directory| directory.join("contexts/meta"));
+    let entries = contexts.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
+    for entry in entries {
+        let Ok(text) = std::fs::read(entry.path().join("meta.json")) else { continue };
+        let Ok(meta) = serde_json::from_slice::<Value>(&text) else { continue };
+        if meta["Name"] == name
+            && let Some(address) = meta["Endpoints"]["docker"]["Host"].as_str()
+        {
+            return Ok(with_scheme(address));
+        }
+    }
+    Err(Error::new(Code::EngineUnreachable, format!("there is no Docker context {name}, named by {named_by}"))
+        .hint("docker context ls shows those there are."))
+}
+
+async fn attempt(address: &str) -> Result<DockerEngine, String> {
+    let mut docker = Docker::connect_with_host(address).map_err(|cause| reason(&cause))?;
+    docker.set_timeout(PING_TIME_OUT);
+    let docker = docker.negotiate_version().await.map_err(|cause| reason(&cause))?;
+    let version = docker.version().await.map_err(|cause| reason(&cause))?;
+    let host = address.split_once("://").map_or("", |(_, rest)| rest);
+    let is_local = address.starts_with("unix://") || address.starts_with("npipe://");
+    let info = EngineInfo {
+        kind: "docker",
+        address: address.to_owned(),
+        version: version.version.unwrap_or_default(),
+        architecture: version.arch.unwrap_or_default(),
+        host: if is_local { "127.0.0.1".to_owned() } else { host_of(host) },
+        is_local: is_local || is_loopback(&host_of(host)),
+    };
+    let docker = docker.with_timeout(CALL_TIME_OUT);
+    Ok(DockerEngine { docker, info })
+}
+
+fn host_of(authority: &str) -> String {
+    let authority = authority.split('/').next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.chars().all(|c| c.is_ascii_digit()) => host.to_owned(),
+        _ => authority.to_owned(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Why an engine cannot be reached, in a few words.
+fn reason(cause: &Cause) -> String {
+    let mut source: Option<&dyn std::error::Error> = Some(cause);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            match io.kind() {
+                std::io::ErrorKind::NotFound => return "not there".to_owned(),
+                std::io::ErrorKind::PermissionDenied => return "no permission".to_owned(),
+                std::io::ErrorKind::ConnectionRefused => return "refused: nothing listens on it".to_owned(),
+                _ => {}
+            }
+        }
+        source = error.source();
+    }
+    match cause {
+        Cause::SocketNotFoundError(_) => "not there".to_owned(),
+        Cause::RequestTimeoutError => format!("no answer within {} s", PING_TIME_OUT.as_secs()),
+        Cause::UnsupportedURISchemeError { uri } => format!("`{uri}` is not unix://PATH or tcp://HOST:PORT"),
+        other => chain(other),
+    }
+}
+
+fn unreachable(tried: &[(&Candidate, String)]) -> Error {
+    let list: Vec<String> = tried
+        .iter()
+        .map(|(candidate, trouble)| format!("\n  {} ({}): {trouble}", candidate.address, candidate.named_by))
+        .collect();
+    let any = |text: &str| tried.iter().any(|(_, trouble)| trouble.starts_with(text));
+    let hint = if any("no permission") {
+        "Add yourself to the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or run a rootless engine."
+    } else if any("no answer") {
+        "The engine hangs: restart it (sudo systemctl restart docker), then run the command again."
+    } else if any("refused") {
+        "The engine is installed and does not run: start it (sudo systemctl start docker), or start Docker Desktop."
+    } else {
+        "Install and start an engine: Docker Engine (https://docs.docker.com/engine/install), Docker Desktop, Colima or Podman; \
+         or name one with --host or DOCKER_HOST."
+    };
+    Error::new(Code::EngineUnreachable, format!("no container engine answers; tried:{}", list.concat()))
+        .hint(hint)
+        .retryable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn with(pairs: &[(&str, &str)], choice: &Choice) -> Result<Vec<Candidate>> {
+        let environment: HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        candidates(choice, |name| environment.get(name).cloned())
+    }
+
+    #[test]
+    fn what_is_named_first_is_the_only_one_tried() {
+        let host = Choice { host: Some("/tmp/a.sock".to_owned()), context: Some("x".to_owned()) };
+        let found = with(&[("DOCKER_HOST", "tcp://b:1")], &host).expect("candidates");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].address.as_str(), found[0].named_by.as_str()), ("unix:///tmp/a.sock", "--host"));
+        let found =
+            with(&[("DOCKER_HOST", "tcp://b:1"), ("DOCKER_CONTEXT", "x")], &Choice::default()).expect("candidates");
+        assert_eq!((found[0].address.as_str(), found[0].named_by.as_str()), ("tcp://b:1", "DOCKER_HOST"));
+    }
+
+    #[test]
+    fn contexts_come_from_the_clients_own_files() {
+        let home = tempfile::tempdir().expect("a directory");
+        let meta = home.path().join(".docker/contexts/meta/abc");
+        std::fs::create_dir_all(&meta).expect("a directory");
+        std::fs::write(meta.join("meta.json"), r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:2375"}}}"#)
+            .expect("a file");
+        std::fs::write(home.path().join(".docker/config.json"), r#"{"currentContext":"far"}"#).expect("a file");
+        let path = home.path().to_str().expect("text");
+        let found = with(&[("HOME", path)], &Choice::default()).expect("candidates");
+        assert_eq!(found[0].address, "tcp://far:2375");
+        let missing = Choice { context: Some("near".to_owned()), ..Choice::default() };
+        let error = with(&[("HOME", path)], &missing).expect_err("no such context");
+        assert_eq!(error.code(), Code::EngineUnreachable);
+        assert!(error.message().contains("near"), "{error}");
+    }
+
+    #[test]
+    fn without_a_choice_every_known_socket_is_tried() {
+        let found =
+            with(&[("HOME", "/nowhere"), ("XDG_RUNTIME_DIR", "/run/user/7")], &Choice::default()).expect("candidates");
+        let addresses: Vec<&str> = found.iter().map(|candidate| candidate.address.as_str()).collect();
+        assert_eq!(addresses[0], "unix:///var/run/docker.sock");
+        assert!(addresses.contains(&"unix:///nowhere/.colima/default/docker.sock"));
+        assert!(addresses.contains(&"unix:///run/user/7/podman/podman.sock"));
+    }
+
+    #[test]
+    fn the_host_of_an_address_is_where_its_ports_are() {
+        assert_eq!(host_of("far:2375"), "far");
+        assert_eq!(host_of("me@far:22/x"), "far");
+        assert_eq!(host_of("[::1]:2375"), "[::1]");
+        assert!(is_loopback("[::1]") && is_loopback("127.0.0.1") && !is_loopback("far"));
+    }
+}

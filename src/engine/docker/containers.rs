@@ -1,0 +1,189 @@
+//! Containers: made hardened, started, signalled, stopped, removed.
+
+use super::archive;
+use super::failure::{Call, or_gone, status, words};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::settings::Restart;
+use crate::stack::{ContainerSpec, Names, labels};
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::errors::Error as Cause;
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use std::collections::HashMap;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Makes a container and gives its volumes' roots their owners.
+pub async fn create(docker: &Docker, names: &Names, spec: &ContainerSpec) -> Result<String> {
+    let name = names.container(spec.service);
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let made = docker
+        .create_container(Some(options), body(names, spec))
+        .await
+        .call(|| format!("create the container {name}"))?;
+    // An image need not prepare the directories that we mount; a fresh volume is root's.
+    try_join_all(spec.mounts.iter().map(|mount| archive::put(docker, &made.id, mount, &[]))).await?;
+    Ok(made.id)
+}
+
+fn body(names: &Names, spec: &ContainerSpec) -> ContainerCreateBody {
+    let port = format!("{}/tcp", spec.service.container_port());
+    let endpoint =
+        EndpointSettings { aliases: Some(vec![spec.service.name().to_owned()]), ..EndpointSettings::default() };
+    ContainerCreateBody {
+        image: Some(spec.image.reference().to_owned()),
+        cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
+        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        user: Some(format!("{}:{}", spec.user.0, spec.user.1)),
+        exposed_ports: Some(vec![port.clone()]),
+        healthcheck: Some(HealthConfig {
+            test: Some(std::iter::once("CMD".to_owned()).chain(spec.health.command.iter().cloned()).collect()),
+            interval: Some(spec.health.interval_seconds as i64 * SECOND),
+            timeout: Some(5 * SECOND),
+            retries: Some(3),
+            start_period: Some(30 * SECOND),
+            ..HealthConfig::default()
+        }),
+        labels: Some(labels::container(names, spec).into_iter().collect()),
+        stop_timeout: Some(spec.stop_timeout_seconds as i64),
+        host_config: Some(host_config(names, spec, &port)),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(names.network(), endpoint)])),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Everything a service does not need is taken away from it.
+fn host_config(names: &Names, spec: &ContainerSpec, port: &str) -> HostConfig {
+    let memory = spec.limits.memory.bytes() as i64;
+    let binding = PortBinding {
+        host_ip: Some(spec.published.address.to_string()),
+        host_port: Some(spec.published.port.to_string()),
+    };
+    let log_options = [("max-size", "10m"), ("max-file", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let tmp = format!("rw,noexec,nosuid,nodev,size={}m,mode=1777", spec.tmp_mebibytes);
+    HostConfig {
+        network_mode: Some(names.network()),
+        port_bindings: Some(HashMap::from([(port.to_owned(), Some(vec![binding]))])),
+        mounts: Some(spec.mounts.iter().map(|mount| volume(names, mount)).collect()),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmp)])),
+        readonly_rootfs: Some(true),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        privileged: Some(false),
+        memory: Some(memory),
+        // No swap on top: a limit that is met is seen, and not hidden behind a slow disk.
+        memory_swap: Some(memory),
+        nano_cpus: Some((spec.limits.cpus * SECOND as f64) as i64),
+        pids_limit: Some(i64::from(spec.limits.pids)),
+        ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(65536), hard: Some(65536) }]),
+        restart_policy: Some(restart_policy(spec.restart)),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(log_options.into_iter().collect()),
+        }),
+        ..HostConfig::default()
+    }
+}
+
+fn volume(names: &Names, mount: &crate::stack::Mount) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(names.volume(mount.part)),
+        target: Some(mount.path.to_owned()),
+        // What the image has there is not wanted: the volume holds what we put into it and what the service writes.
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    }
+}
+
+fn restart_policy(restart: Restart) -> RestartPolicy {
+    let (name, times) = match restart {
+        Restart::No => (RestartPolicyNameEnum::NO, None),
+        Restart::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times))),
+        Restart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+    };
+    RestartPolicy { name: Some(name), maximum_retry_count: times }
+}
+
+/// Starts a container; a busy host port has an error of its own.
+pub async fn start(docker: &Docker, container: &str) -> Result<()> {
+    match docker.start_container(container, None::<bollard::query_parameters::StartContainerOptions>).await {
+        Err(Cause::DockerResponseServerError { message, .. }) if is_port_conflict(&message) => Err(Error::new(
+            Code::PortBusy,
+            format!("a host port was taken while the stack started: {}", words(&message)),
+        )
+        .hint("End the program that has it, or give the service another one under ports in qastack.yaml.")
+        .retryable()),
+        other => other.call(|| format!("start the container {container}")),
+    }
+}
+
+/// Another container's port, a process' port, and Docker Desktop's words for both.
+fn is_port_conflict(message: &str) -> bool {
+    ["port is already allocated", "address already in use", "Ports are not available", "ports are not available"]
+        .iter()
+        .any(|text| message.contains(text))
+}
+
+/// Sends a signal to the first process.
+pub async fn signal(docker: &Docker, container: &str, signal: &str) -> Result<()> {
+    let options = KillContainerOptionsBuilder::default().signal(signal).build();
+    docker.kill_container(container, Some(options)).await.call(|| format!("send {signal} to {container}"))
+}
+
+/// Stops in the container's own time-out, then removes it and its anonymous volumes.
+pub async fn remove(docker: &Docker, container: &str) -> Result<()> {
+    let stopped = docker.stop_container(container, None::<bollard::query_parameters::StopContainerOptions>).await;
+    // A container that cannot be stopped any more, as one that is being removed, is removed all the same.
+    match stopped {
+        Err(cause) if status(&cause) == Some(404) => return Ok(()),
+        Err(cause) if status(&cause).is_none() => return Err(cause).call(|| format!("stop the container {container}")),
+        _ => {}
+    }
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match docker.remove_container(container, Some(options)).await {
+        // Somebody else is removing it already.
+        Err(cause) if status(&cause) == Some(409) => Ok(()),
+        other => or_gone(other).call(|| format!("remove the container {container}")),
+    }
+}
+
+/// The last lines on stdout and stderr together.
+pub async fn last_lines(docker: &Docker, container: &str, count: usize) -> Result<Vec<String>> {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&count.to_string()).build();
+    let mut stream = docker.logs(container, Some(options));
+    let mut text = String::new();
+    while let Some(output) = stream.next().await {
+        let output: LogOutput = output.call(|| format!("read the log of {container}"))?;
+        text.push_str(&String::from_utf8_lossy(&output.into_bytes()));
+    }
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_texts_of_a_busy_port_are_understood() {
+        for text in [
+            "driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:38080 failed: port is already allocated",
+            "Error starting userland proxy: listen tcp4 127.0.0.1:38081: bind: address already in use",
+            "Ports are not available: exposing port TCP 127.0.0.1:3000 -> 0.0.0.0:0: listen tcp 127.0.0.1:3000",
+        ] {
+            assert!(is_port_conflict(text), "{text}");
+        }
+        assert!(!is_port_conflict("OCI runtime create failed"));
+    }
+}

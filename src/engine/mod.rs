@@ -1,0 +1,121 @@
+//! Who runs the stack. One trait; `docker` is the only place that knows bollard.
+//!
+//! An engine does single small things and says what is there. It never plans and never waits for a service.
+
+pub mod docker;
+pub mod ports;
+
+use crate::error::Result;
+use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
+use futures_util::stream::BoxStream;
+use std::future::Future;
+
+/// What is known of an engine once it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `docker`.
+    pub kind: &'static str,
+    /// How it is reached, such as `unix:///var/run/docker.sock`.
+    pub address: String,
+    /// Its version, in its own words.
+    pub version: String,
+    /// The CPU architecture it runs containers on, in Go's words: `amd64`, `arm64`.
+    pub architecture: String,
+    /// The host under which its published ports are reached.
+    pub host: String,
+    /// Whether it shares this machine's network, so that ports can be checked here.
+    pub is_local: bool,
+}
+
+/// A container has ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The service it ran.
+    pub service: Service,
+    /// The engine's id of the container.
+    pub container: String,
+}
+
+/// How far a pull or a build is; bytes never go back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transfer {
+    /// Bytes so far.
+    pub done: u64,
+    /// Bytes in all, as far as known; may grow.
+    pub total: u64,
+}
+
+/// One engine, connected.
+pub trait Engine: Send + Sync {
+    /// What is known of it.
+    fn info(&self) -> &EngineInfo;
+
+    /// What is there of a project: containers, networks, volumes, images. `references` are the images asked about.
+    fn observe(&self, names: &Names, references: &[&str]) -> impl Future<Output = Result<Observed>> + Send;
+
+    /// One container as it is now; none where it is gone.
+    fn inspect(&self, id: &str) -> impl Future<Output = Result<Option<ObservedContainer>>> + Send;
+
+    /// Containers of whatever project that publish a host port, as `NAME (project PROJECT)`.
+    fn port_owner(&self, port: u16) -> impl Future<Output = Option<String>> + Send;
+
+    /// Makes the exporter's image from an executable, under a reference.
+    fn build_image(&self, names: &Names, reference: &str, executable: &[u8])
+    -> impl Future<Output = Result<()>> + Send;
+
+    /// Pulls an image; returns when the engine has it.
+    fn pull_image(
+        &self,
+        reference: &str,
+        progress: &(dyn Fn(Transfer) + Send + Sync),
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes an image by its id; one that is in use stays.
+    fn remove_image(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes the project's network.
+    fn create_network(&self, names: &Names) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes a network by its id; one that is gone already is no error.
+    fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes a volume.
+    fn create_volume(&self, names: &Names, part: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes a volume and its data; one that is gone already is no error.
+    fn remove_volume(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes a container without starting it, and gives its volumes' root directories their owners. Returns its id.
+    fn create_container(&self, names: &Names, spec: &ContainerSpec) -> impl Future<Output = Result<String>> + Send;
+
+    /// Starts a container.
+    fn start(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Sends a signal to the first process of a container.
+    fn signal(&self, container: &str, signal: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stops a container, in its own time-out, and removes it. One that is gone already is no error.
+    fn remove_container(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Puts files below a mounted volume of a container, whether it runs or not.
+    fn put_files(&self, container: &str, mount: &Mount, files: &[FileSpec]) -> impl Future<Output = Result<()>> + Send;
+
+    /// The files below a directory of a container, by absolute path, whether it runs or not; empty where there is no
+    /// such directory.
+    fn get_files(
+        &self,
+        container: &str,
+        directory: &str,
+    ) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>>> + Send;
+
+    /// The last lines a container wrote.
+    fn last_lines(&self, container: &str, count: usize) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Deaths of a project's containers from now on. The stream ends when the engine goes away.
+    fn deaths(&self, names: &Names) -> BoxStream<'static, Death>;
+}
+
+/// The mount that holds a path.
+pub fn mount_of<'a>(spec: &'a StackSpec, service: Service, path: &str) -> Option<&'a Mount> {
+    spec.container(service).mounts.iter().find(|mount| path.starts_with(&format!("{}/", mount.path)))
+}

@@ -1,0 +1,62 @@
+//! The labels on everything we make: ours decide what is ours, compose's let `docker compose` see the stack.
+
+use super::{ContainerSpec, Names};
+use std::collections::BTreeMap;
+
+/// Whose it is. Nothing without this label is ever changed or removed.
+pub const PROJECT: &str = "dev.qastack.project";
+/// Which service it belongs to.
+pub const SERVICE: &str = "dev.qastack.service";
+/// The part a volume plays.
+pub const PART: &str = "dev.qastack.part";
+/// The version of qastack that made it.
+pub const VERSION: &str = "dev.qastack.version";
+/// What a container was made from, as canonical JSON; the next plan is compared with it.
+pub const SPEC: &str = "dev.qastack.spec";
+
+/// Labels as the engine takes them.
+pub type Labels = BTreeMap<String, String>;
+
+/// On every object: the project, ours and compose's, and our version.
+pub fn common(names: &Names) -> Labels {
+    labels([
+        (PROJECT, names.project()),
+        (VERSION, env!("CARGO_PKG_VERSION")),
+        ("com.docker.compose.project", names.project()),
+    ])
+}
+
+/// On a container. Compose lists a container only with all of these.
+pub fn container(names: &Names, spec: &ContainerSpec) -> Labels {
+    let service = spec.service.name();
+    let mut all = common(names);
+    all.extend(labels([
+        (SERVICE, service),
+        (SPEC, &spec.canonical().to_string()),
+        ("com.docker.compose.service", service),
+        ("com.docker.compose.container-number", "1"),
+        ("com.docker.compose.oneoff", "False"),
+        ("com.docker.compose.config-hash", &spec.hash()),
+        ("com.docker.compose.project.config_files", ""),
+        ("com.docker.compose.project.working_dir", ""),
+    ]));
+    all
+}
+
+/// On a volume.
+pub fn volume(names: &Names, part: &str) -> Labels {
+    let mut all = common(names);
+    all.extend(labels([(PART, part), ("com.docker.compose.volume", part)]));
+    all
+}
+
+/// On the network.
+pub fn network(names: &Names) -> Labels {
+    let mut all = common(names);
+    all.extend(labels([("com.docker.compose.network", "default")]));
+    all
+}
+
+fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Labels {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,20 @@
+//! What should run, and how to get there: settings -> [`StackSpec`], (spec, [`Observed`]) -> [`Plan`].
+//!
+//! Pure: this room does no I/O, reads no clock and knows no engine, so that every decision can be tested as a value.
+
+mod container;
+mod difference;
+pub mod labels;
+mod names;
+mod observed;
+mod plan;
+mod service;
+mod spec;
+
+pub use container::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex};
+pub use difference::{Difference, differences};
+pub use names::Names;
+pub use observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State};
+pub use plan::{Action, Plan, Step, plan_down, plan_up};
+pub use service::Service;
+pub use spec::{EXPORTER_REPOSITORY, SecretFile, StackSpec};

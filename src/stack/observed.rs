@@ -1,0 +1,173 @@
+//! What is there: the engine's objects, the files in their volumes, what Grafana lacks.
+
+use super::{Service, labels};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is there, as far as this project is concerned.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Containers of the project, and any that has a name we need.
+    pub containers: Vec<ObservedContainer>,
+    /// Networks of the project, and any that has the name we need.
+    pub networks: Vec<ObservedNetwork>,
+    /// Volumes of the project, and any that has a name we need.
+    pub volumes: Vec<ObservedVolume>,
+    /// Images: those the services need, and the exporter images built before.
+    pub images: Vec<ObservedImage>,
+    /// The files we care about in the containers' volumes, by service and path; one that is not here is not there.
+    pub files: BTreeMap<(Service, String), Vec<u8>>,
+    /// Services whose loaded configuration is known to differ from the file they have.
+    pub stale: BTreeMap<Service, String>,
+    /// What Grafana lacks, as (object, reason); empty where nothing does or it does not run yet.
+    pub grafana: Vec<(String, String)>,
+}
+
+/// A container's state, in the engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Made, never started.
+    Created,
+    /// Runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Ended and about to be started again by the engine.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Ended.
+    Exited,
+    /// The engine could not remove it.
+    Dead,
+}
+
+impl State {
+    /// The engine's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A container that is there.
+#[derive(Debug, Clone)]
+pub struct ObservedContainer {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its state.
+    pub state: State,
+    /// The id of the image it was made from.
+    pub image_id: String,
+    /// The reference it was made with.
+    pub image: String,
+    /// The engine's word of its health: `healthy`, `starting`, `unhealthy`; none without a check.
+    pub health: Option<String>,
+    /// RFC 3339, where it was ever started.
+    pub started_at: Option<String>,
+    /// Its exit code, where it ended.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel ended it for want of memory.
+    pub out_of_memory: bool,
+    /// What the engine says went wrong, such as a busy port.
+    pub error: String,
+    /// How often the engine has started it again.
+    pub restarts: i64,
+    /// The names of the networks it is in.
+    pub networks: BTreeSet<String>,
+    /// The names of the volumes it mounts.
+    pub volumes: BTreeSet<String>,
+}
+
+impl ObservedContainer {
+    /// Whether it carries this project's label.
+    pub fn is_ours(&self, project: &str) -> bool {
+        is_ours(&self.labels, project)
+    }
+
+    /// The service it is for.
+    pub fn service(&self) -> Option<Service> {
+        self.labels.get(labels::SERVICE).and_then(|name| Service::from_name(name))
+    }
+
+    /// What it was made from.
+    pub fn spec(&self) -> Option<Value> {
+        self.labels.get(labels::SPEC).and_then(|text| serde_json::from_str(text).ok())
+    }
+}
+
+/// A network that is there.
+#[derive(Debug, Clone)]
+pub struct ObservedNetwork {
+    /// The engine's id; names need not be unique.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume that is there.
+#[derive(Debug, Clone)]
+pub struct ObservedVolume {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image that is there.
+#[derive(Debug, Clone)]
+pub struct ObservedImage {
+    /// The engine's id.
+    pub id: String,
+    /// The references it is known under.
+    pub references: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether labels say that an object is this project's.
+pub(super) fn is_ours(labels: &BTreeMap<String, String>, project: &str) -> bool {
+    labels.get(labels::PROJECT).is_some_and(|label| label == project)
+}
+
+impl Observed {
+    /// The container a service runs in, if it is ours.
+    pub fn container(&self, project: &str, service: Service) -> Option<&ObservedContainer> {
+        self.containers.iter().find(|container| container.is_ours(project) && container.service() == Some(service))
+    }
+
+    /// The image known under a reference.
+    pub fn image(&self, reference: &str) -> Option<&ObservedImage> {
+        let wanted = with_tag(reference);
+        self.images.iter().find(|image| image.references.iter().any(|known| is_same_reference(known, &wanted)))
+    }
+}
+
+/// A reference with the tag that the engine adds by itself.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+/// Podman writes `docker.io/prom/prometheus:v3` and `localhost/NAME` for what was asked for without them.
+fn is_same_reference(known: &str, wanted: &str) -> bool {
+    let bare = |reference: &str| {
+        let reference = reference.strip_prefix("docker.io/").unwrap_or(reference);
+        let reference = reference.strip_prefix("library/").unwrap_or(reference);
+        reference.strip_prefix("localhost/").unwrap_or(reference).to_owned()
+    };
+    known == wanted || bare(known) == bare(wanted)
+}

@@ -1,0 +1,271 @@
+//! Settings -> what should run: services, network, volumes, files, secrets.
+
+use super::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, Service};
+use crate::prometheus::{self, PrometheusSpec};
+use crate::settings::{BUILD, Period, StackSettings};
+use std::collections::BTreeMap;
+
+/// The repository of the exporter images that are built from executables; the tag is the executable's hash.
+pub const EXPORTER_REPOSITORY: &str = "qastack/test-metrics";
+
+/// Where the secrets volume is mounted, in the services that need one.
+const SECRETS: &str = "/run/qastack";
+/// The part of the secrets volume.
+const SECRETS_PART: &str = "secrets";
+
+/// The exporter's user and group; the image says the same.
+const EXPORTER_USER: (u32, u32) = (65532, 65532);
+/// `nobody`, as in Prometheus' own image.
+const PROMETHEUS_USER: (u32, u32) = (65534, 65534);
+/// Grafana's own user; its image gives group 0 the right to read its program.
+const GRAFANA_USER: (u32, u32) = (472, 0);
+
+/// A secret that is made once and kept in the secrets volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretFile {
+    /// The token that `up` makes for administration of the exporter.
+    AdminToken,
+    /// The password of Grafana's administrator.
+    GrafanaPassword,
+    /// The key that Grafana encrypts data source secrets with; another one makes them unreadable.
+    GrafanaSecretKey,
+}
+
+impl SecretFile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::AdminToken, Self::GrafanaPassword, Self::GrafanaSecretKey];
+
+    /// The service that reads it.
+    pub const fn service(self) -> Service {
+        match self {
+            Self::AdminToken => Service::TestMetrics,
+            Self::GrafanaPassword | Self::GrafanaSecretKey => Service::Grafana,
+        }
+    }
+
+    /// Its name in the directory of its service.
+    const fn file_name(self) -> &'static str {
+        match self {
+            Self::AdminToken => "admin-token",
+            Self::GrafanaPassword => "admin-password",
+            Self::GrafanaSecretKey => "secret-key",
+        }
+    }
+
+    /// Its path in the service's container.
+    pub fn path(self) -> String {
+        format!("{SECRETS}/{}/{}", self.service(), self.file_name())
+    }
+
+    /// The only user that may read it.
+    pub const fn owner(self) -> (u32, u32) {
+        match self.service() {
+            Service::TestMetrics => EXPORTER_USER,
+            Service::Prometheus => PROMETHEUS_USER,
+            Service::Grafana => GRAFANA_USER,
+        }
+    }
+}
+
+/// What should run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StackSpec {
+    /// The names of everything.
+    pub names: Names,
+    /// The services' containers, in the order of [`Service::ALL`].
+    pub containers: Vec<ContainerSpec>,
+    /// What Prometheus runs with in the first seconds, so that the first figures are there after 6 s instead of 20.
+    pub prometheus_warm_up: Vec<FileSpec>,
+    /// What Prometheus runs with from then on.
+    pub prometheus: PrometheusSpec,
+}
+
+impl StackSpec {
+    /// The stack that the settings ask for. `exporter_tag` is the tag of the image built from this executable.
+    pub fn new(settings: &StackSettings, exporter_tag: &str) -> Self {
+        let prometheus = PrometheusSpec {
+            scrape_interval: settings.scrape_interval.as_duration(),
+            target: format!("{}:{}", Service::TestMetrics, Service::TestMetrics.container_port()),
+            retention: settings.retention.as_duration(),
+        };
+        Self {
+            names: Names::new(&settings.project),
+            containers: vec![
+                exporter(settings, exporter_tag),
+                prometheus_container(settings, &prometheus),
+                grafana(settings),
+            ],
+            prometheus_warm_up: prometheus_files(prometheus::render_warm_up(&prometheus)),
+            prometheus,
+        }
+    }
+
+    /// A service's container.
+    pub fn container(&self, service: Service) -> &ContainerSpec {
+        &self.containers[service as usize]
+    }
+
+    /// The parts of all volumes, each once.
+    pub fn volume_parts(&self) -> Vec<&'static str> {
+        let mut parts: Vec<_> = self.containers.iter().flat_map(|c| &c.mounts).map(|mount| mount.part).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
+}
+
+fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
+    let image = if settings.images.test_metrics == BUILD {
+        ImageSource::Build(format!("{EXPORTER_REPOSITORY}:{tag}"))
+    } else {
+        ImageSource::Reference(settings.images.test_metrics.clone())
+    };
+    ContainerSpec {
+        service: Service::TestMetrics,
+        image,
+        command: ["serve", "--config", exporter_config_path()].map(str::to_owned).to_vec(),
+        environment: BTreeMap::new(),
+        user: EXPORTER_USER,
+        published: settings.ports.test_metrics,
+        mounts: vec![
+            data("test-metrics-data", "/data", EXPORTER_USER.0),
+            configuration("test-metrics-config", "/etc/qastack"),
+            secrets(),
+        ],
+        health: health(&["/qastack", "healthcheck"]),
+        limits: settings.limits.test_metrics,
+        restart: settings.restart,
+        stop_timeout_seconds: 10,
+        tmp_mebibytes: 16,
+        files: vec![configuration_file(exporter_config_path(), exporter_config(settings).into_bytes())],
+    }
+}
+
+/// Where the exporter's settings are in its container.
+const fn exporter_config_path() -> &'static str {
+    "/etc/qastack/serve.yaml"
+}
+
+/// The exporter's settings: the keys of the stack's that are about it, and where its token is.
+fn exporter_config(settings: &StackSettings) -> String {
+    #[derive(serde::Serialize)]
+    struct ExporterConfig<'a> {
+        data_dir: &'a str,
+        figures: &'a crate::settings::FiguresSettings,
+        sample_data: bool,
+        admin_token_file: String,
+        allowed_hosts: Vec<String>,
+    }
+    let published = settings.ports.test_metrics;
+    let mut allowed_hosts =
+        vec![Service::TestMetrics.name().to_owned(), Names::new(&settings.project).container(Service::TestMetrics)];
+    if !published.address.is_unspecified() && !published.is_loopback() {
+        allowed_hosts.push(published.address.to_string());
+    }
+    let config = ExporterConfig {
+        data_dir: "/data",
+        figures: &settings.figures,
+        sample_data: settings.sample_data,
+        admin_token_file: SecretFile::AdminToken.path(),
+        allowed_hosts,
+    };
+    // Plain maps, lists and text always serialise.
+    serde_yaml::to_string(&config).unwrap_or_default()
+}
+
+fn prometheus_container(settings: &StackSettings, prometheus: &PrometheusSpec) -> ContainerSpec {
+    ContainerSpec {
+        service: Service::Prometheus,
+        image: ImageSource::Reference(settings.images.prometheus.clone()),
+        command: prometheus::flags(prometheus),
+        environment: BTreeMap::new(),
+        user: PROMETHEUS_USER,
+        published: settings.ports.prometheus,
+        mounts: vec![
+            data("prometheus-data", "/prometheus", PROMETHEUS_USER.0),
+            configuration("prometheus-config", "/etc/prometheus"),
+        ],
+        health: health(&["/bin/promtool", "check", "healthy", "--url=http://127.0.0.1:9090"]),
+        limits: settings.limits.prometheus,
+        restart: settings.restart,
+        // It writes its head block to disk before it ends.
+        stop_timeout_seconds: 60,
+        tmp_mebibytes: 16,
+        files: prometheus_files(prometheus::render(prometheus)),
+    }
+}
+
+/// Its configuration and the rules it names.
+fn prometheus_files(configuration: String) -> Vec<FileSpec> {
+    vec![
+        configuration_file("/etc/prometheus/prometheus.yml", configuration.into_bytes()),
+        configuration_file(&format!("/etc/prometheus/{}", prometheus::RULES_FILE), prometheus::rules().into()),
+    ]
+}
+
+fn grafana(settings: &StackSettings) -> ContainerSpec {
+    let root_url = format!("http://localhost:{}/", settings.ports.grafana.port);
+    let password = SecretFile::GrafanaPassword.path();
+    let secret_key = SecretFile::GrafanaSecretKey.path();
+    // Unknown variables are ignored by versions that do not have them, so one set serves 10 to 13.
+    let environment = [
+        ("GF_SECURITY_ADMIN_USER", settings.grafana.admin_user.as_str()),
+        ("GF_SECURITY_ADMIN_PASSWORD__FILE", &password),
+        ("GF_SECURITY_SECRET_KEY__FILE", &secret_key),
+        ("GF_SECURITY_DISABLE_GRAVATAR", "true"),
+        ("GF_USERS_DEFAULT_THEME", "system"),
+        ("GF_SERVER_ROOT_URL", &root_url),
+        // One transaction a migration with an fsync each is what makes the first start slow.
+        ("GF_DATABASE_WAL", "true"),
+        ("GF_LOG_MODE", "console"),
+        ("GF_LOG_LEVEL", "warn"),
+        // Nothing is fetched from the internet: the stack starts offline, and a read-only root stays whole.
+        ("GF_ANALYTICS_REPORTING_ENABLED", "false"),
+        ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false"),
+        ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
+        ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
+        ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+        ("GF_PLUGINS_PREINSTALL_AUTO_UPDATE", "false"),
+        ("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"),
+        ("GF_SNAPSHOTS_EXTERNAL_ENABLED", "false"),
+    ];
+    ContainerSpec {
+        service: Service::Grafana,
+        image: ImageSource::Reference(settings.images.grafana.clone()),
+        command: Vec::new(),
+        environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        user: GRAFANA_USER,
+        published: settings.ports.grafana,
+        mounts: vec![data("grafana-data", "/var/lib/grafana", GRAFANA_USER.0), secrets()],
+        health: health(&["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/api/health"]),
+        limits: settings.limits.grafana,
+        restart: settings.restart,
+        // Grafana gives its own parts 30 s.
+        stop_timeout_seconds: 35,
+        tmp_mebibytes: 64,
+        files: Vec::new(),
+    }
+}
+
+fn data(part: &'static str, path: &'static str, owner: u32) -> Mount {
+    Mount { part, path, owner, mode: 0o755 }
+}
+
+fn configuration(part: &'static str, path: &'static str) -> Mount {
+    Mount { part, path, owner: 0, mode: 0o755 }
+}
+
+fn secrets() -> Mount {
+    Mount { part: SECRETS_PART, path: SECRETS, owner: 0, mode: 0o755 }
+}
+
+fn configuration_file(path: &str, contents: Vec<u8>) -> FileSpec {
+    FileSpec { path: path.to_owned(), contents, owner: 0, mode: 0o644 }
+}
+
+fn health(command: &[&str]) -> HealthCheck {
+    HealthCheck {
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        interval_seconds: Period::seconds(10).as_secs(),
+    }
+}
