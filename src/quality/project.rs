@@ -1,0 +1,433 @@
+//! A project's state: reports are folded in one at a time, sums for any window come out.
+
+use super::buckets::{DayBucket, DayCounts};
+use super::code::{CodeOutcomes, FlakyFailure};
+use super::day::{Day, Window};
+use super::defects::DefectSums;
+use super::figures::WindowSums;
+use super::rules::{CompiledRules, OTHER, Rules, Standing};
+use super::tests_state::{FlakeEvent, FlakeKind, TestState};
+use crate::reports::Outcome;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Suites and branches of a project that have a label of their own; all further ones share `other`.
+const LABELS: usize = 50;
+
+/// One execution, as the figures need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// The test's number in its project.
+    pub test: u32,
+    /// The final outcome.
+    pub outcome: Outcome,
+    /// It passed only after a failed attempt of its own run.
+    pub flaky: bool,
+    /// How long it took, where the report says so.
+    pub microseconds: Option<u64>,
+}
+
+/// One report, as the figures need it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReportFacts<'a> {
+    /// Its number; unique in the store.
+    pub id: i64,
+    /// When the run was, in seconds since 1970.
+    pub at: i64,
+    /// The branch.
+    pub branch: Option<&'a str>,
+    /// The project's default branch.
+    pub default_branch: &'a str,
+    /// The attempt of the run, from 1.
+    pub attempt: u32,
+    /// How long the whole report took, where it says so.
+    pub microseconds: Option<u64>,
+    /// The executions, those of one test beside each other, the last of them deciding.
+    pub observations: &'a [Observation],
+}
+
+impl ReportFacts<'_> {
+    /// Whether the report counts under these rules.
+    pub fn standing(&self, rules: &CompiledRules) -> Standing {
+        let decisive = self.observations.iter().filter(|one| one.outcome.is_decisive()).count() as u64;
+        let failed = self.observations.iter().filter(|one| one.outcome.is_failure()).count() as u64;
+        rules.standing(self.branch, self.attempt, decisive, failed)
+    }
+}
+
+/// Tests, each counted once, on the last day of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DistinctTests {
+    first_seen: DayCounts,
+    last_seen: DayCounts,
+    last_decisive: DayCounts,
+    last_pass: DayCounts,
+    last_flaky: DayCounts,
+}
+
+impl DistinctTests {
+    fn shift(&mut self, before: &TestDays, after: &TestDays) {
+        self.first_seen.shift(before.first_seen, after.first_seen);
+        self.last_seen.shift(before.last_seen, after.last_seen);
+        self.last_decisive.shift(before.last_decisive, after.last_decisive);
+        self.last_pass.shift(before.last_pass, after.last_pass);
+        self.last_flaky.shift(before.last_flaky, after.last_flaky);
+    }
+
+    fn window(&self, window: Window) -> WindowSums {
+        let decided = self.last_decisive.sum(window);
+        WindowSums {
+            seen_tests: self.last_seen.sum(window),
+            decided_tests: decided,
+            flaky_tests: self.last_flaky.sum(window),
+            // Whoever passed in the window was decided in it.
+            broken_tests: decided.saturating_sub(self.last_pass.sum(window)),
+            new_tests: self.first_seen.sum(window),
+            ..WindowSums::default()
+        }
+    }
+}
+
+/// The days of a test by which it is counted.
+#[derive(PartialEq, Eq)]
+struct TestDays {
+    first_seen: Option<Day>,
+    last_seen: Option<Day>,
+    last_decisive: Option<Day>,
+    last_pass: Option<Day>,
+    last_flaky: Option<Day>,
+}
+
+impl TestDays {
+    fn of(test: &TestState) -> Self {
+        Self {
+            // A test that was only seen where nothing counts is not new, either.
+            first_seen: test.last_seen.and(test.first_day),
+            last_seen: test.last_seen,
+            last_decisive: test.last_decisive,
+            last_pass: test.last_pass,
+            last_flaky: test.flaky_day(),
+        }
+    }
+
+    const NONE: Self =
+        Self { first_seen: None, last_seen: None, last_decisive: None, last_pass: None, last_flaky: None };
+}
+
+/// Deployments by day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deployments {
+    /// All of them.
+    pub all: DayCounts,
+    /// Those that led to an incident or were rolled back.
+    pub failed: DayCounts,
+}
+
+/// Everything of a project that figures are made of, without its single tests: small, and cheap to copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectSums {
+    tests: DistinctTests,
+    suites: Vec<(String, DistinctTests)>,
+    labels: Vec<String>,
+    buckets: BTreeMap<(Day, u16), Arc<DayBucket>>,
+    held_out: DayCounts,
+    /// The newest run that was folded, in seconds since 1970.
+    pub newest: Option<i64>,
+    /// The defects.
+    pub defects: DefectSums,
+    /// The deployments.
+    pub deployments: Deployments,
+}
+
+impl ProjectSums {
+    /// The sums of the windows that end now.
+    pub fn window(&self, now: i64, rules: &Rules) -> WindowSums {
+        let window = Window::ending(Day::of(now), rules.flake_window_days);
+        let mut sums = self.tests.window(window);
+        for ((day, _), bucket) in self.buckets.range((window.first, 0)..=(window.last, u16::MAX)) {
+            debug_assert!(window.contains(*day));
+            sums.executions.merge(bucket);
+        }
+        sums.held_out_reports = self.held_out.sum(window);
+        sums.deployments = self.deployments.all.sum(window);
+        sums.failed_deployments = self.deployments.failed.sum(window);
+        let leakage = Window::ending(Day::of(now), rules.leakage_window_days);
+        sums.add_defects(&self.defects, leakage, now);
+        sums
+    }
+
+    /// The sums of each branch label's executions in the window.
+    pub fn branches(&self, now: i64, rules: &Rules) -> BTreeMap<&str, WindowSums> {
+        let window = Window::ending(Day::of(now), rules.flake_window_days);
+        let mut branches: BTreeMap<&str, WindowSums> = BTreeMap::new();
+        for ((_, label), bucket) in self.buckets.range((window.first, 0)..=(window.last, u16::MAX)) {
+            let name = self.labels.get(usize::from(*label)).map_or(OTHER, String::as_str);
+            branches.entry(name).or_default().executions.merge(bucket);
+        }
+        branches
+    }
+
+    /// The distinct tests of each suite label in the window.
+    pub fn suites(&self, now: i64, rules: &Rules) -> BTreeMap<&str, WindowSums> {
+        let window = Window::ending(Day::of(now), rules.flake_window_days);
+        self.suites.iter().map(|(name, tests)| (name.as_str(), tests.window(window))).collect()
+    }
+
+    /// The days with executions, oldest first, all branches together.
+    pub fn days(&self) -> BTreeMap<Day, DayBucket> {
+        let mut days: BTreeMap<Day, DayBucket> = BTreeMap::new();
+        for ((day, _), bucket) in &self.buckets {
+            days.entry(*day).or_default().merge(bucket);
+        }
+        days
+    }
+
+    /// Each day's bucket with its branch label, for whoever stores them.
+    pub fn buckets(&self) -> impl Iterator<Item = (Day, &str, &DayBucket)> + '_ {
+        self.buckets.iter().map(|((day, label), bucket)| {
+            (*day, self.labels.get(usize::from(*label)).map_or(OTHER, String::as_str), bucket.as_ref())
+        })
+    }
+
+    /// Days on which reports were held out, for whoever stores them.
+    pub fn held_out(&self) -> &DayCounts {
+        &self.held_out
+    }
+
+    /// Adds a stored bucket.
+    pub fn add_bucket(&mut self, day: Day, label: &str, bucket: &DayBucket) {
+        let label = self.label(label);
+        Arc::make_mut(self.buckets.entry((day, label)).or_default()).merge(bucket);
+    }
+
+    /// Adds reports that were held out on a day.
+    pub fn add_held_out(&mut self, day: Day, reports: u64) {
+        self.held_out.change(day, i64::try_from(reports).unwrap_or(i64::MAX));
+    }
+
+    /// Forgets the buckets before a day; whoever does so has stored them elsewhere.
+    pub fn forget_buckets_before(&mut self, day: Day) {
+        self.buckets = self.buckets.split_off(&(day, 0));
+    }
+
+    fn label(&mut self, name: &str) -> u16 {
+        number_of(&mut self.labels, name, |label| label, |name| name)
+    }
+
+    fn suite(&mut self, name: &str) -> u16 {
+        number_of(&mut self.suites, name, |suite| &suite.0, |name| (name, DistinctTests::default()))
+    }
+
+    fn bucket(&mut self, day: Day, label: u16) -> &mut DayBucket {
+        Arc::make_mut(self.buckets.entry((day, label)).or_default())
+    }
+}
+
+/// The number of a name in a list that takes in new names until it is full; from then on they are `other`.
+fn number_of<T>(list: &mut Vec<T>, name: &str, name_of: fn(&T) -> &str, make: fn(String) -> T) -> u16 {
+    let known = list.iter().position(|item| name_of(item) == name);
+    let index = known.unwrap_or_else(|| {
+        let name = if list.len() < LABELS { name } else { OTHER };
+        list.iter().position(|item| name_of(item) == name).unwrap_or_else(|| {
+            list.push(make(name.to_owned()));
+            list.len() - 1
+        })
+    });
+    // A list has at most LABELS names and `other`.
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+/// A project's state: its sums, and each of its tests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectState {
+    /// What figures are made of.
+    pub sums: ProjectSums,
+    tests: Vec<TestState>,
+}
+
+impl ProjectState {
+    /// The tests, by their numbers.
+    pub fn tests(&self) -> &[TestState] {
+        &self.tests
+    }
+
+    /// Takes a test in, with its suite and, where it is known from elsewhere, the first day it was seen.
+    /// Tests are numbered from 0, without gaps.
+    pub fn register(&mut self, test: u32, suite: &str, first_day: Option<Day>) {
+        let suite = self.sums.suite(suite);
+        let state = TestState { suite, first_day, ..TestState::default() };
+        self.restore(test, state);
+    }
+
+    /// Puts a stored test back, counted as it is.
+    pub fn restore(&mut self, test: u32, state: TestState) {
+        let index = test as usize;
+        if self.tests.len() <= index {
+            self.tests.resize_with(index + 1, TestState::default);
+        }
+        self.tests[index] = state;
+        self.count(index, &TestDays::NONE);
+    }
+
+    /// Folds a report in. `code` is what other reports said about the same code; nothing where the report names
+    /// no code. A report that is held out or out of scope changes no figure.
+    pub fn fold(
+        &mut self,
+        rules: &CompiledRules,
+        report: &ReportFacts<'_>,
+        code: Option<&mut CodeOutcomes>,
+    ) -> Standing {
+        let day = Day::of(report.at);
+        let standing = report.standing(rules);
+        match standing {
+            Standing::OutOfScope => return standing,
+            Standing::HeldOut => {
+                self.sums.held_out.change(day, 1);
+                return standing;
+            }
+            Standing::Counts => {}
+        }
+        self.sums.newest = self.sums.newest.max(Some(report.at));
+        let label = self.sums.label(rules.scope.label(report.branch, report.default_branch));
+        let moment = Moment {
+            report: report.id,
+            at: report.at,
+            day,
+            label,
+            on_default_branch: report.branch.is_none_or(|branch| branch == report.default_branch),
+            keep_days: rules.rules.flake_window_days.saturating_mul(2),
+        };
+        let mut bucket = DayBucket { reports: 1, ..DayBucket::default() };
+        if report.observations.iter().any(|one| one.outcome.is_failure()) {
+            bucket.failed_reports = 1;
+        }
+        if let Some(microseconds) = report.microseconds {
+            bucket.report_durations.record(microseconds);
+        }
+        for observation in report.observations {
+            bucket.count(observation.outcome);
+            self.observe(&moment, observation, &mut bucket);
+        }
+        self.sums.bucket(day, label).merge(&bucket);
+        if let Some(code) = code {
+            for failure in compare(code, report.observations, &moment) {
+                self.mark_flaky(failure, moment.keep_days);
+            }
+        }
+        standing
+    }
+
+    fn observe(&mut self, moment: &Moment, observation: &Observation, bucket: &mut DayBucket) {
+        let index = observation.test as usize;
+        let Some(test) = self.tests.get_mut(index) else { return };
+        let before = TestDays::of(test);
+        let day = moment.day;
+        test.first_day = Some(test.first_day.map_or(day, |first| first.min(day)));
+        test.last_seen = test.last_seen.max(Some(day));
+        if observation.outcome.is_decisive() {
+            let failed = observation.outcome.is_failure();
+            let flaky = observation.flaky && !failed;
+            test.last_decisive = test.last_decisive.max(Some(day));
+            if !failed {
+                test.last_pass = test.last_pass.max(Some(day));
+            }
+            if let Some(microseconds) = observation.microseconds {
+                bucket.durations.record(microseconds);
+            }
+            if let Some(entry) = test.day(day, moment.keep_days) {
+                entry.decisive += 1;
+                entry.failed += u32::from(failed);
+                entry.flaky += u32::from(flaky);
+                entry.microseconds = entry.microseconds.saturating_add(observation.microseconds.unwrap_or(0));
+            }
+            if flaky {
+                bucket.flaky += 1;
+                test.last_flaky = test.last_flaky.max(Some(day));
+                test.remember(FlakeEvent { day, report: moment.report, kind: FlakeKind::RetriedWithinRun });
+            }
+            if moment.on_default_branch {
+                recover(test, moment.at, failed, bucket);
+            }
+        }
+        self.count(index, &before);
+    }
+
+    /// A failure turned out to be flaky: the same test passed on the same code.
+    fn mark_flaky(&mut self, failure: FlakyFailure, keep_days: u32) {
+        let index = failure.test as usize;
+        let Some(test) = self.tests.get_mut(index) else { return };
+        let before = TestDays::of(test);
+        test.last_flaky = test.last_flaky.max(Some(failure.day));
+        if let Some(entry) = test.day(failure.day, keep_days) {
+            entry.flaky += 1;
+        }
+        test.remember(FlakeEvent {
+            day: failure.day,
+            report: failure.report,
+            kind: FlakeKind::BothOutcomesOnOneCommit,
+        });
+        self.sums.bucket(failure.day, failure.label).flaky += 1;
+        self.count(index, &before);
+    }
+
+    /// Moves a test to the days it is now counted on.
+    fn count(&mut self, index: usize, before: &TestDays) {
+        let test = &self.tests[index];
+        let after = TestDays::of(test);
+        // Most executions of a day are not a test's first one, and then nothing moves.
+        if *before == after {
+            return;
+        }
+        if let Some((_, suite)) = self.sums.suites.get_mut(usize::from(test.suite)) {
+            suite.shift(before, &after);
+        }
+        self.sums.tests.shift(before, &after);
+    }
+}
+
+/// When and where the report that is being folded was made.
+struct Moment {
+    report: i64,
+    at: i64,
+    day: Day,
+    label: u16,
+    on_default_branch: bool,
+    keep_days: u32,
+}
+
+/// Recovery is the one figure that depends on an order: a moment that comes later than a newer one is left out.
+fn recover(test: &mut TestState, at: i64, failed: bool, bucket: &mut DayBucket) {
+    if test.newest.is_some_and(|newest| at < newest) {
+        return;
+    }
+    test.newest = Some(at);
+    if failed {
+        test.red_since = test.red_since.or(Some(at));
+    } else if let Some(since) = test.red_since.take() {
+        bucket.recoveries.count += 1;
+        bucket.recoveries.seconds += at.abs_diff(since);
+    }
+}
+
+/// Compares a report with what others said about the same code. Within one report, only a test's last record
+/// counts: reruners write earlier ones that look passed and are not.
+fn compare(code: &mut CodeOutcomes, observations: &[Observation], moment: &Moment) -> Vec<FlakyFailure> {
+    let mut flaky = Vec::new();
+    for (index, observation) in observations.iter().enumerate() {
+        let is_last = observations.get(index + 1).is_none_or(|next| next.test != observation.test);
+        if !is_last {
+            continue;
+        }
+        match observation.outcome {
+            Outcome::Skipped => {}
+            Outcome::Passed => flaky.extend(code.passed(observation.test)),
+            Outcome::Failed | Outcome::Error => flaky.extend(code.failed(FlakyFailure {
+                test: observation.test,
+                day: moment.day,
+                report: moment.report,
+                label: moment.label,
+            })),
+        }
+    }
+    flaky
+}

@@ -1,0 +1,125 @@
+//! What can go wrong in the store, in words a user can act on.
+
+use crate::error::Error;
+use crate::exit_code::Code;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file was written by a newer qastack.
+    #[error("{} has schema version {found}; this qastack knows versions up to {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version this binary knows.
+        known: i64,
+    },
+    /// The file is damaged.
+    #[error("{} is damaged: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// The file is a database of somebody else.
+    #[error("{} is a SQLite database, but not one of qastack", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("{} cannot be opened: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Another process has the store open.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The disk, or the size the store may have, is used up. Nothing of the refused call was stored.
+    #[error("the store is full: {reason}")]
+    Full {
+        /// What SQLite says.
+        reason: String,
+    },
+    /// The idempotency key was used for other content.
+    #[error("the idempotency key {key:?} was used before, for other content")]
+    Conflict {
+        /// The key.
+        key: String,
+    },
+    /// What was asked for is not there.
+    #[error("there is no {what}")]
+    Unknown {
+        /// What was asked for.
+        what: String,
+    },
+    /// What was given cannot be stored.
+    #[error("{reason}")]
+    Invalid {
+        /// Why.
+        reason: String,
+    },
+    /// The store is closed, or its writer ended.
+    #[error("the store is closed")]
+    Closed,
+    /// SQLite failed in another way.
+    #[error("the store failed: {0}")]
+    Failed(Arc<rusqlite::Error>),
+}
+
+impl StoreError {
+    /// Gives errors of opening a file the file's name.
+    pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt { path, reason: error.to_string() },
+            Some(CannotOpen | PermissionDenied | ReadOnly) => Self::Unusable { path, reason: error.to_string() },
+            _ => Self::from(error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { reason: error.to_string() },
+            _ => Self::Failed(Arc::new(error)),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::Newer { .. } => Error::new(Code::StoreDamaged, message)
+                .hint("Run the qastack that wrote it, or a newer one. Nothing was changed."),
+            StoreError::Corrupt { .. } => Error::new(Code::StoreDamaged, message)
+                .hint("Restore a backup, or move the file away to start with an empty store. Nothing was changed."),
+            StoreError::NotOurs { .. } | StoreError::Unusable { .. } => Error::new(Code::StoreDamaged, message)
+                .hint("Name another file, or mend its owner and permissions. Nothing was changed."),
+            StoreError::InUse { .. } => {
+                Error::new(Code::Locked, message).hint("Stop the other exporter, or give this one a store of its own.")
+            }
+            StoreError::Full { .. } => Error::new(Code::StoreDamaged, message)
+                .hint("Free space, raise the size limit, or shorten the retention; what was stored is safe.")
+                .retryable(),
+            StoreError::Conflict { .. } | StoreError::Invalid { .. } => Error::new(Code::ReportRejected, message),
+            StoreError::Unknown { .. } => Error::new(Code::Usage, message),
+            StoreError::Closed => Error::new(Code::Unexpected, message).retryable(),
+            StoreError::Failed(_) => Error::new(Code::Unexpected, message),
+        }
+    }
+}
