@@ -80,7 +80,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Gives errors of opening a file the file's name.
-    pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
+    pub fn opening(path: &Path, error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
         let path = path.to_owned();
         match error.sqlite_error_code() {
