@@ -27,3 +27,26 @@ fn is_the_document(name: &str, expected: &str) {
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(written, expected, "{name} is not what the code says; QASTACK_WRITE_DOCUMENTS=1 writes it");
 }
+
+#[test]
+fn the_readme_names_every_setting_with_its_default() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let defaults = serde_json::to_value(qastack::settings::StackSettings::default()).unwrap();
+    for (group, value) in defaults.as_object().unwrap() {
+        match value.as_object() {
+            None => has_row(&readme, group, value),
+            Some(keys) => keys.iter().for_each(|(key, value)| has_row(&readme, &format!("{group}.{key}"), value)),
+        }
+    }
+}
+
+fn has_row(readme: &str, key: &str, default: &serde_json::Value) {
+    // Written as one would write it in the file: no quotes around words.
+    let shown = match default {
+        serde_json::Value::String(word) => word.clone(),
+        serde_json::Value::Object(_) => default.to_string().replace('"', "").replace(':', ": ").replace(',', ", "),
+        other => other.to_string(),
+    };
+    let row = format!("| `{key}` | `{shown}` | ");
+    assert!(readme.contains(&row), "the settings in README.md have no row that begins\n{row}");
+}
