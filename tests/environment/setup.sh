@@ -64,7 +64,7 @@ fetch_programs() {
     tests/environment/debian "$programs" prometheus promtool docker-compose
 }
 
-engine_pid=
+engine_job=
 engine_directory=
 
 # Starts dockerd by hand, where no engine answers and none is started by an init system.
@@ -77,10 +77,10 @@ start_engine() {
     # A session of its own, so that Ctrl-C reaches the tests first and the engine ends last.
     as_root setsid dockerd --exec-root "$engine_directory" --pidfile "$engine_directory/dockerd.pid" \
         >"$environment/dockerd.log" 2>&1 </dev/null &
-    engine_pid=$!
+    engine_job=$!
     local deadline=$((SECONDS + 60))
     until engine_answers; do
-        if ! kill -0 "$engine_pid" 2>/dev/null || ((SECONDS > deadline)); then
+        if ! kill -0 "$engine_job" 2>/dev/null || ((SECONDS > deadline)); then
             echo "dockerd does not answer; the end of its log:" >&2
             tail -n 20 "$environment/dockerd.log" >&2
             return 1
@@ -106,11 +106,12 @@ remove_leftovers() {
 # Ends the engine, if this run started it.
 end_environment() {
     ! engine_answers || remove_leftovers >/dev/null
-    [[ -n $engine_pid ]] || return 0
-    as_root kill "$engine_pid"
-    wait "$engine_pid"
+    [[ -n $engine_job ]] || return 0
+    # The job is the shell that waits for dockerd, which is in a session of its own.
+    as_root kill "$(cat "$engine_directory/dockerd.pid")" || true
+    wait "$engine_job" || true
     as_root rm -rf "$engine_directory"
-    engine_pid=
+    engine_job=
 }
 
 # The one statically linked binary; it is the command line and the exporter's image.
