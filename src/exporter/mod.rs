@@ -7,6 +7,8 @@ pub mod answers;
 pub mod body;
 pub mod clock;
 pub mod connections;
+pub mod defect_list;
 pub mod exposition;
 pub mod guard;
 pub mod problem;
+pub mod sample;

@@ -74,6 +74,11 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
         let text = std::fs::read_to_string(path).map_err(|cause| {
             Error::new(Code::SettingsInvalid, format!("cannot read the settings file {}: {cause}", path.display()))
         })?;
+        self.add_text(path, &text)
+    }
+
+    /// Lays the text of a file over what is there, for a caller that has read it itself.
+    pub fn add_text(&mut self, path: &Path, text: &str) -> Result<()> {
         let wrong = |cause: serde_yaml::Error| {
             let cause = cause.to_string();
             let error = Error::new(Code::SettingsInvalid, format!("{}: {cause}", path.display()));
@@ -83,11 +88,11 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
             }
         };
         // An empty file, or one of comments only, is YAML's null and means all defaults.
-        let tree: Value = serde_yaml::from_str(&text).map_err(wrong)?;
+        let tree: Value = serde_yaml::from_str(text).map_err(wrong)?;
         if tree.is_null() {
             return Ok(());
         }
-        serde_yaml::from_str::<T>(&text).map_err(wrong)?;
+        serde_yaml::from_str::<T>(text).map_err(wrong)?;
         paths(&tree, "", &mut |key, value| {
             if !value.is_mapping() {
                 self.origins.insert(key.to_owned(), Origin::File(path.to_owned()));

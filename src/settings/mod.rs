@@ -6,11 +6,13 @@
 mod figures;
 mod image_reference;
 mod layers;
+mod serve;
 mod stack;
 mod values;
 
 pub use figures::FiguresSettings;
 pub use layers::{Layers, Origin, Override};
+pub use serve::{HistorySettings, LoadedServe, ServeSettings, UploadSettings, load_serve};
 pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
 pub use values::{Memory, Period, Published, Restart};
 

@@ -1,0 +1,150 @@
+//! Separated values with a header row.
+
+use super::fields::{Draft, Field};
+use super::{Collector, DefectList, ListFormat, Unusable};
+
+pub(super) fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusable> {
+    // Excel writes a byte order mark, and it would become part of the first column's name.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter(bytes))
+        .flexible(true)
+        .trim(csv::Trim::Headers)
+        .from_reader(bytes);
+    let malformed = |error: &csv::Error| Unusable::Malformed {
+        line: error.position().map_or(1, csv::Position::line),
+        reason: error.to_string(),
+    };
+    let header = reader.byte_headers().map_err(|error| malformed(&error))?;
+    let columns: Vec<Field> = header.iter().map(|name| Field::named(&String::from_utf8_lossy(name))).collect();
+    if columns.iter().all(|column| *column == Field::Custom(String::new())) {
+        return Err(Unusable::Empty);
+    }
+    let columns = only_one_key(columns, header);
+    if !columns.contains(&Field::Key) {
+        return Err(Unusable::NoKeyColumn);
+    }
+    let mut collector = Collector::default();
+    let otherwise = if columns.contains(&Field::Created) {
+        None
+    } else {
+        collector.warn(1, "the list has no column with the creation date; the defects count from now");
+        Some(received_at)
+    };
+    let mut record = csv::ByteRecord::new();
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => {}
+            Err(error) => return Err(malformed(&error)),
+        }
+        let line = record.position().map_or(0, |position| first_line(bytes, position));
+        if record.iter().all(|value| value.trim_ascii().is_empty()) {
+            continue;
+        }
+        collector.take(line, row(&columns, &record, otherwise))?;
+    }
+    collector.finish(ListFormat::Csv)
+}
+
+/// The line a record begins on. The reader counts the empty lines before a record to it.
+fn first_line(bytes: &[u8], position: &csv::Position) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let empty = bytes.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+    position.line() + empty.filter(|&&byte| byte == b'\n').count() as u64
+}
+
+fn row(columns: &[Field], record: &csv::ByteRecord, otherwise: Option<i64>) -> Result<crate::quality::Defect, String> {
+    let mut draft = Draft::default();
+    for (column, value) in columns.iter().zip(record) {
+        draft.set(column, &String::from_utf8_lossy(value))?;
+    }
+    draft.finish(otherwise)
+}
+
+/// Jira exports both `Issue key` and `Issue id`, GitLab `Issue ID` and `Title`: of several columns that could be the
+/// key, the one that says so most plainly is, and the others are fields of their own.
+fn only_one_key(columns: Vec<Field>, header: &csv::ByteRecord) -> Vec<Field> {
+    let plainness = |name: &str| match name.to_ascii_lowercase() {
+        name if name.ends_with("key") => 0,
+        name if name == "id" || name == "number" || name == "iid" => 1,
+        _ => 2,
+    };
+    let name = |index: usize| String::from_utf8_lossy(header.get(index).unwrap_or_default()).trim().to_owned();
+    let key = (0..columns.len()).filter(|&i| columns[i] == Field::Key).min_by_key(|&i| plainness(&name(i)));
+    let field = |(index, column)| match column {
+        Field::Key if Some(index) != key => Field::Custom(name(index)),
+        column => column,
+    };
+    columns.into_iter().enumerate().map(field).collect()
+}
+
+/// The separator that stands most often in the header row.
+fn delimiter(bytes: &[u8]) -> u8 {
+    let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let count = |separator: u8| header.iter().filter(|&&byte| byte == separator).count();
+    [b',', b';', b'\t'].into_iter().rev().max_by_key(|&separator| count(separator)).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_list_is_read_whatever_the_separator_and_the_case_of_its_header() {
+        for text in [
+            "key,title,severity,environment,created,resolved\nA-1,\"one, two\",high,production,2026-01-31,\n",
+            "Key;Title;Severity;Environment;Created At;Resolved At\nA-1;one, two;high;production;2026-01-31;\n",
+            "\u{feff}KEY\tSummary\tPriority\tfound_in\tcreated\tclosed\r\nA-1\tone, two\thigh\tproduction\t2026-01-31\t\r\n",
+        ] {
+            let list = read(text.as_bytes(), 7).unwrap();
+            let defect = &list.defects[0];
+            assert_eq!((defect.key.as_str(), defect.title.as_str()), ("A-1", "one, two"), "{text}");
+            assert_eq!((defect.severity.as_str(), defect.environment.as_str()), ("high", "production"));
+            assert_eq!((defect.created_at, defect.resolved_at), (1_769_817_600, None));
+            assert!(list.warnings.is_empty(), "{:?}", list.warnings);
+        }
+    }
+
+    #[test]
+    fn jiras_own_export_is_read_with_its_repeated_columns() {
+        let text = "Summary,Issue key,Issue id,Issue Type,Status,Priority,Resolution,Created,Resolved,Labels,Labels,\
+                    Custom field (Found in)\nBroken,SHOP-7,10007,Bug,Done,High,Fixed,31/Jan/26 3:04 PM,\
+                    02/Feb/26 9:00 AM,escaped,ui,Live\n";
+        let list = read(text.as_bytes(), 7).unwrap();
+        let defect = &list.defects[0];
+        assert_eq!(defect.key, "SHOP-7");
+        assert_eq!(defect.labels, ["escaped", "ui"]);
+        assert_eq!(defect.fields["Custom field (Found in)"], "Live");
+        assert_eq!(defect.fields["Issue id"], "10007");
+        assert!(defect.resolved_at.is_some());
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_used_is_left_out_with_its_line() {
+        let text = "key,created\nA-1,2026-01-31\n,2026-01-31\nA-3,someday\n\nA-1,2026-02-01\n";
+        let list = read(text.as_bytes(), 7).unwrap();
+        assert_eq!((list.defects.len(), list.left_out), (1, 2));
+        assert_eq!(list.defects[0].created_at, 1_769_904_000, "the later row counts");
+        let lines: Vec<u64> = list.warnings.iter().map(|warning| warning.line).collect();
+        assert_eq!(lines, [3, 4, 6]);
+        assert!(list.warnings[1].text.contains("someday"), "{}", list.warnings[1].text);
+    }
+
+    #[test]
+    fn a_list_of_which_nothing_can_be_used_is_an_error() {
+        assert_eq!(read(b"", 7), Err(Unusable::Empty));
+        assert_eq!(read(b"key,created\n", 7), Err(Unusable::Empty));
+        assert_eq!(read(b"colour,size\nred,3\n", 7), Err(Unusable::NoKeyColumn));
+        assert_eq!(read(b"<testsuite/>", 7), Err(Unusable::NoKeyColumn));
+        assert!(matches!(read(b"key,created\nA,x\nB,y\n", 7), Err(Unusable::NoUsableRow { rows: 2, line: 2, .. })));
+    }
+
+    #[test]
+    fn without_a_column_for_it_the_creation_date_is_now_and_says_so() {
+        let list = read(b"id,escaped\n1,yes\n2,no\n", 1234).unwrap();
+        assert_eq!(list.defects[0].created_at, 1234);
+        assert_eq!((list.defects[0].phase.as_str(), list.defects[1].phase.as_str()), ("production", ""));
+        assert_eq!(list.warnings.len(), 1);
+    }
+}
