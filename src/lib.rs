@@ -13,6 +13,7 @@ pub mod grafana;
 pub mod lifecycle;
 pub mod output;
 pub mod prometheus;
+pub mod push;
 pub mod quality;
 pub mod reports;
 pub mod secret;

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod answers;
 pub mod body;
+pub mod client;
 pub mod clock;
 pub mod connections;
 pub mod defect_list;

@@ -1,0 +1,265 @@
+//! The exporter's HTTP API, as its own command line speaks it.
+//!
+//! One call is one request; nothing is retried here. A problem the exporter answers with becomes a [`Refusal`],
+//! which keeps the words it was told in.
+
+use crate::error::{Error, chain};
+use crate::exit_code::Code;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use url::Url;
+
+/// How long the exporter may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long it may be silent while it works on an upload.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Speaks to one exporter.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No answer.
+    Unreachable {
+        /// Why, in words.
+        cause: String,
+    },
+    /// An answer that is a problem.
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// The exporter's documented word; empty where something else answered.
+        code: String,
+        /// What happened.
+        detail: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// After how many seconds the call may be tried again.
+        retry_after: Option<u64>,
+    },
+}
+
+impl Refusal {
+    /// Whether the same call may succeed later, without anything being changed.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Problem { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 507),
+        }
+    }
+
+    /// The error a user reads.
+    pub fn into_error(self, base: &Url) -> Error {
+        match self {
+            Self::Unreachable { cause } => {
+                Error::new(Code::ExporterUnreachable, format!("the exporter at {base} does not answer: {cause}"))
+                    .hint("Start it with qastack up, or name another with --url.")
+                    .retryable()
+            }
+            Self::Problem { status, detail, hint, retry_after, .. } => {
+                let code = match status {
+                    401 | 403 => Code::TokenRefused,
+                    400 | 413 | 415 | 422 => Code::ReportRejected,
+                    507 => Code::StoreDamaged,
+                    _ => Code::ExporterUnreachable,
+                };
+                let mut error = Error::new(code, detail);
+                if let Some(hint) = hint {
+                    error = error.hint(hint);
+                }
+                if retry_after.is_some() { error.retryable() } else { error }
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ProblemDocument {
+    #[serde(default)]
+    code: String,
+    detail: String,
+    hint: Option<String>,
+}
+
+impl Client {
+    /// A client for the exporter at `base`. The token may be missing: reading needs none on loopback.
+    ///
+    /// # Errors
+    /// The token holds characters that no header can carry, or the system gives no randomness for TLS.
+    pub fn new(base: Url, token: Option<&str>) -> crate::error::Result<Self> {
+        // A second installation is refused, and the first one is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("qastack/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            // A company's proxy cannot know this machine's loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::new(Code::Unexpected, format!("cannot make an HTTP client: {}", chain(&error))))?;
+        let authorization = token
+            .map(|token| {
+                let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                    Error::new(Code::TokenRefused, "the token holds characters that no token of ours has")
+                        .hint("It has to be one line without spaces.")
+                })?;
+                // Its Debug shows nothing then.
+                value.set_sensitive(true);
+                Ok::<_, Error>(value)
+            })
+            .transpose()?;
+        Ok(Self { http, base, authorization })
+    }
+
+    /// Where the exporter is.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The URL of a path below the exporter's, made of segments that need no escaping by the caller.
+    pub fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn get(&self, url: Url) -> Result<Value, Refusal> {
+        self.send(self.http.get(url)).await
+    }
+
+    /// Deletes a thing.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn delete(&self, url: Url) -> Result<Value, Refusal> {
+        self.send(self.http.delete(url)).await
+    }
+
+    /// Uploads a body, with its media type and how it is packed.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn post(&self, url: Url, body: Upload) -> Result<Value, Refusal> {
+        let mut request = self.http.post(url).header(CONTENT_TYPE, body.media_type).body(body.bytes);
+        if let Some(encoding) = body.encoding {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
+        if let Some(key) = body.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request).await
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Value, Refusal> {
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let unreachable = |error: reqwest::Error| Refusal::Unreachable { cause: chain(&error.without_url()) };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            if body.is_empty() {
+                return Ok(Value::Null);
+            }
+            return serde_json::from_slice(&body).map_err(|_| strange(status.as_u16(), &body, retry_after));
+        }
+        Err(match serde_json::from_slice::<ProblemDocument>(&body) {
+            Ok(ProblemDocument { code, detail, hint }) => {
+                Refusal::Problem { status: status.as_u16(), code, detail, hint, retry_after }
+            }
+            Err(_) => strange(status.as_u16(), &body, retry_after),
+        })
+    }
+}
+
+/// An answer that is not the exporter's: a proxy's page, or another program on its port.
+fn strange(status: u16, body: &[u8], retry_after: Option<u64>) -> Refusal {
+    let begin: String = String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ");
+    let begin: String = begin.chars().take(120).collect();
+    Refusal::Problem {
+        // A success that cannot be read is none.
+        status: if status < 400 { 502 } else { status },
+        code: String::new(),
+        detail: format!("status {status}, and not the words of a qastack exporter: {begin:?}"),
+        hint: Some("Is another program, or a proxy, at this address?".to_owned()),
+        retry_after,
+    }
+}
+
+/// What is uploaded.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The bytes as sent.
+    pub bytes: bytes::Bytes,
+    /// Their media type.
+    pub media_type: &'static str,
+    /// Their Content-Encoding.
+    pub encoding: Option<&'static str>,
+    /// The key by which the exporter knows a repetition.
+    pub idempotency_key: Option<String>,
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_keeps_the_path_it_lies_below_and_escapes_what_needs_it() {
+        let client = Client::new("https://ci.example.com/qa/".parse().unwrap(), None).unwrap();
+        assert_eq!(client.url(&["api", "v1", "a b/c"]).as_str(), "https://ci.example.com/qa/api/v1/a%20b%2Fc");
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let client = Client::new("http://localhost:1".parse().unwrap(), Some("hunter2hunter2")).unwrap();
+        assert!(!format!("{client:?}").contains("hunter2"));
+        assert!(Client::new("http://localhost:1".parse().unwrap(), Some("two\nlines")).is_err());
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let problem = |status| Refusal::Problem {
+            status,
+            code: String::new(),
+            detail: String::new(),
+            hint: None,
+            retry_after: None,
+        };
+        for status in [408, 429, 500, 502, 503, 504, 507] {
+            assert!(problem(status).is_passing(), "{status}");
+        }
+        for status in [400, 401, 403, 404, 409, 413, 415, 421, 422] {
+            assert!(!problem(status).is_passing(), "{status}");
+        }
+    }
+}

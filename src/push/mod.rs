@@ -1,0 +1,8 @@
+//! `push`, below the command line: which files are reports, which run they belong to, and how they get there.
+//!
+//! It speaks to the exporter over HTTP only. A job must never fail because the exporter is away: what cannot be
+//! delivered is kept in the spool and goes with the next push.
+
+pub mod ci;
+pub mod find;
+pub mod git;
