@@ -128,16 +128,26 @@ async fn observe_dashboard(client: &Client, spec: &DashboardSpec) -> Result<Opti
 
 /// The hash that we wrote last, or none where somebody else did.
 ///
-/// A save that changes a dashboard makes a new version; ours carry a message. The first version's message is
-/// not kept by every Grafana, so there the mark in the description speaks: a first version was never edited.
+/// A save that changes a dashboard makes a new version; ours carry a message. A tool that reads an object,
+/// changes it and writes it back may keep our message: then two versions in a row carry one hash, which we
+/// never do, since we only write what differs.
 fn written_by_us(version: u64, description: &str, history: Option<&Value>) -> Option<String> {
     // An array up to 11.5, an object around it from 11.6 on.
     let entries = history.and_then(|history| history.get("versions").unwrap_or(history).as_array());
-    let current =
-        entries.into_iter().flatten().filter(|entry| entry.get("version").and_then(Value::as_u64) == Some(version));
-    let by_message = current.map(|entry| text(entry, "message")).find_map(mark_in_message);
-    let by_description = if version == 1 { mark_in_description(description) } else { None };
-    by_message.or(by_description).map(str::to_owned)
+    let entries = entries.map(Vec::as_slice).unwrap_or_default();
+    let ours = mark_of_version(version, description, entries)?;
+    let described_before = entries.iter().find(|entry| number(entry, "version") == Some(version.saturating_sub(1)));
+    let description_before = described_before.map(|entry| text(&entry["data"], "description")).unwrap_or_default();
+    let before = mark_of_version(version.saturating_sub(1), description_before, entries);
+    (before != Some(ours)).then(|| ours.to_owned())
+}
+
+/// The hash that a version carries. The message of a first version is not kept by every Grafana, so there the
+/// mark in the description speaks: a first version was never edited.
+fn mark_of_version<'a>(version: u64, description: &'a str, entries: &'a [Value]) -> Option<&'a str> {
+    let of_version = entries.iter().filter(|entry| number(entry, "version") == Some(version));
+    let by_message = of_version.map(|entry| text(entry, "message")).find_map(mark_in_message);
+    by_message.or_else(|| mark_in_description(description).filter(|_| version == 1))
 }
 
 /// How a dashboard is stored. The classic route answers with a lossy conversion and does not say so.
@@ -168,6 +178,69 @@ async fn stored_format(client: &Client, uid: &str) -> Result<StoredFormat, Grafa
     Ok(StoredFormat::Denied)
 }
 
+fn number(object: &Value, key: &str) -> Option<u64> {
+    object.get(key).and_then(Value::as_u64)
+}
+
 fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const OURS: &str = "0123456789ab";
+    const OLDER: &str = "ba9876543210";
+
+    fn entry(version: u64, message: &str, description: &str) -> Value {
+        json!({"version": version, "message": message, "data": {"description": description}})
+    }
+
+    fn saved(hash: &str) -> String {
+        format!("qastack 0.1.0 {hash}")
+    }
+
+    fn described(hash: &str) -> String {
+        format!("Figures. Shipped by qastack as template {hash}. Edit it as you like.")
+    }
+
+    #[test]
+    fn the_first_version_is_known_by_its_description_where_its_message_is_not_kept() {
+        let history = json!({"versions": [entry(1, "Initial save", &described(OURS))]});
+        assert_eq!(written_by_us(1, &described(OURS), Some(&history)).as_deref(), Some(OURS));
+        assert_eq!(written_by_us(1, "Made by hand", Some(&history)), None);
+    }
+
+    #[test]
+    fn a_later_version_is_known_by_its_message_alone() {
+        let update = entry(2, &saved(OURS), &described(OURS));
+        let history = json!([update, entry(1, "Initial save", &described(OLDER))]);
+        assert_eq!(written_by_us(2, &described(OURS), Some(&history)).as_deref(), Some(OURS));
+        let edited = json!([entry(3, "", &described(OURS)), update]);
+        assert_eq!(written_by_us(3, &described(OURS), Some(&edited)), None);
+    }
+
+    #[test]
+    fn a_move_that_makes_no_new_version_is_no_edit() {
+        let history = json!([entry(2, "", &described(OURS)), entry(2, &saved(OURS), &described(OURS))]);
+        assert_eq!(written_by_us(2, &described(OURS), Some(&history)).as_deref(), Some(OURS));
+    }
+
+    #[test]
+    fn an_edit_that_kept_our_message_is_an_edit() {
+        let of_an_update = json!([entry(3, &saved(OURS), &described(OURS)), entry(2, &saved(OURS), &described(OURS))]);
+        assert_eq!(written_by_us(3, &described(OURS), Some(&of_an_update)), None);
+        let of_the_first =
+            json!([entry(2, &saved(OURS), &described(OURS)), entry(1, "Initial save", &described(OURS))]);
+        assert_eq!(written_by_us(2, &described(OURS), Some(&of_the_first)), None);
+    }
+
+    #[test]
+    fn a_message_that_only_looks_like_ours_is_not() {
+        for message in ["qastack", "qastack 0.1.0", "qastack 0.1.0 tidy", "qastack 0.1.0 0123456789ab and more"] {
+            assert_eq!(written_by_us(2, "", Some(&json!([entry(2, message, "")]))), None, "{message}");
+        }
+    }
 }
