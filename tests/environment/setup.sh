@@ -114,17 +114,25 @@ end_environment() {
     engine_job=
 }
 
-# The one statically linked binary; it is the command line and the exporter's image.
-build_release() {
-    cargo build --release --quiet --bins || return 1
+# Where cargo puts what it builds: this machine's own target is named in .cargo/config.toml.
+built() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    release=$(cd "${CARGO_TARGET_DIR:-target}/$host/release" && pwd)
-    export QASTACK_BIN=$release/qastack
+    (cd "${CARGO_TARGET_DIR:-target}/$host/$1" && pwd)
 }
 
+# The one statically linked binary; it is the command line and the exporter's image.
+build_release() {
+    cargo build --quiet --release --bins || return 1
+    QASTACK_BIN=$(built release)/qastack
+    export QASTACK_BIN
+}
+
+# The Grafana double is built as the tests are: a release build of it would build their dependencies once more.
 make_images() {
+    cargo build --quiet --example grafana-double || return 1
+    GRAFANA_DOUBLE=$(built debug)/examples/grafana-double
     QASTACK_TEST_IMAGE_PROMETHEUS=$(tests/images/prometheus "$programs") || return 1
-    QASTACK_TEST_IMAGE_GRAFANA=$(tests/images/grafana "$release/grafana-double") || return 1
-    export QASTACK_TEST_IMAGE_PROMETHEUS QASTACK_TEST_IMAGE_GRAFANA
+    QASTACK_TEST_IMAGE_GRAFANA=$(tests/images/grafana "$GRAFANA_DOUBLE") || return 1
+    export GRAFANA_DOUBLE QASTACK_TEST_IMAGE_PROMETHEUS QASTACK_TEST_IMAGE_GRAFANA
 }
