@@ -3,6 +3,11 @@
 //! A command returns an [`Answer`]; it never prints and never ends the process. What was typed becomes what
 //! is meant in `settings`; what happens is told as events to `output`.
 
+mod down;
+mod stack;
+mod status;
+mod up;
+
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::{Answer, Format, Output};
@@ -46,15 +51,27 @@ pub struct Globals {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Up(up::UpArgs),
+    Status(status::StatusArgs),
+    Down(down::DownArgs),
+}
 
 impl Command {
     fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Self::Up(_) => "up",
+            Self::Status(_) => "status",
+            Self::Down(_) => "down",
+        }
     }
 
-    async fn run(self, _context: &Context) -> Result<Answer> {
-        match self {}
+    async fn run(self, context: &Context) -> Result<Answer> {
+        match self {
+            Self::Up(arguments) => up::run(arguments, context).await,
+            Self::Status(arguments) => status::run(arguments, context).await,
+            Self::Down(arguments) => down::run(arguments, context).await,
+        }
     }
 }
 

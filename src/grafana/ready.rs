@@ -30,11 +30,19 @@ pub async fn wait_ready(
     // A page of a proxy, or half an answer, comes from something that is still starting.
     let starting = |error: &GrafanaError| !matches!(error, GrafanaError::PasswordRefused { .. });
     let health = retry(poll, &mut waiting, starting, || health(client)).await?;
-    retry(poll, &mut waiting, GrafanaError::is_retryable, || client.get("/api/org")).await?;
+    retry(poll, &mut waiting, GrafanaError::is_retryable, || check_login(client)).await?;
     // The Prometheus data source is a plugin process of its own since 13.2: absent until it has started.
     let loading = |error: &GrafanaError| error.is_retryable() || error.is_not_found();
     retry(poll, &mut waiting, loading, || client.get("/api/plugins/prometheus/settings")).await?;
     Ok(Ready { version: health.get("version").and_then(Value::as_str).map(str::to_owned) })
+}
+
+/// One call with the login. Many calls at once with a wrong password would lock the user out, so this one goes first.
+///
+/// # Errors
+/// A refused password, or a Grafana that does not answer.
+pub async fn check_login(client: &Client) -> Result<(), GrafanaError> {
+    client.get("/api/org").await.map(drop)
 }
 
 async fn health(client: &Client) -> Result<Value, GrafanaError> {

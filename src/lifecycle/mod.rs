@@ -1,3 +1,43 @@
 //! Drives a plan: lock, apply in parallel, wait, prove, roll back. It tells what happens as events and never prints.
 
+mod apply;
+mod cancel;
+mod down;
 pub mod event;
+mod evidence;
+mod figures;
+mod lock;
+mod look;
+mod ports;
+mod prove;
+mod reach;
+mod rollback;
+mod secrets;
+mod status;
+mod up;
+mod wait;
+
+pub use cancel::Cancel;
+pub use down::{DownReport, down, plan as plan_down};
+pub use figures::Figures;
+pub use lock::Lock;
+pub use secrets::Credentials;
+pub use status::{DataSourceStatus, ServiceStatus, StatusReport, status};
+pub use up::{DoneStep, Up, UpOptions, UpReport, WaitFor, up};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often something that is about to be ready is asked.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Where locks, spools and evidence are kept: `$XDG_STATE_HOME/qastack`.
+///
+/// The engine holds the truth; losing this directory loses nothing.
+pub fn state_directory() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_STATE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("qastack")
+}

@@ -114,6 +114,13 @@ impl Output {
     }
 }
 
+/// Asks a question on stderr; the caller reads the answer.
+pub fn ask(question: &str) {
+    let mut stderr = std::io::stderr().lock();
+    // A terminal that is gone gives no answer either.
+    let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+}
+
 impl Observer for Output {
     fn observe(&self, event: Event) {
         match &self.sink {

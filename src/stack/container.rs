@@ -116,8 +116,13 @@ impl ContainerSpec {
 
     /// SHA-256 of the canonical form, in hex.
     pub fn hash(&self) -> String {
-        hex(&Sha256::digest(self.canonical().to_string()))
+        sha256(self.canonical().to_string().as_bytes())
     }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Bytes in lower-case hex.

@@ -11,10 +11,11 @@ mod plan;
 mod service;
 mod spec;
 
-pub use container::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex};
+pub use container::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex, sha256};
 pub use difference::{Difference, differences};
 pub use names::Names;
 pub use observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State};
-pub use plan::{Action, Plan, Step, plan_down, plan_up};
+pub(crate) use plan::why_not_running;
+pub use plan::{Action, KeepOrRemove, Plan, Step, plan_down, plan_up};
 pub use service::Service;
 pub use spec::{EXPORTER_REPOSITORY, SecretFile, StackSpec};

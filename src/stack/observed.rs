@@ -1,6 +1,8 @@
 //! What is there: the engine's objects, the files in their volumes, what Grafana lacks.
 
-use super::{Service, labels};
+use super::{SecretFile, Service, labels};
+use crate::secret::Secret;
+use crate::settings::Published;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +17,10 @@ pub struct Observed {
     pub volumes: Vec<ObservedVolume>,
     /// Images: those the services need, and the exporter images built before.
     pub images: Vec<ObservedImage>,
-    /// The files we care about in the containers' volumes, by service and path; one that is not here is not there.
+    /// The configuration in the containers' volumes, by service and path; one that is not here is not there.
     pub files: BTreeMap<(Service, String), Vec<u8>>,
+    /// The secrets in the containers' volumes.
+    pub secrets: BTreeMap<SecretFile, Secret>,
     /// Services whose loaded configuration is known to differ from the file they have.
     pub stale: BTreeMap<Service, String>,
     /// What Grafana lacks, as (object, reason); empty where nothing does or it does not run yet.
@@ -104,6 +108,11 @@ impl ObservedContainer {
     /// What it was made from.
     pub fn spec(&self) -> Option<Value> {
         self.labels.get(labels::SPEC).and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// Where it is published, which need not be where it should be.
+    pub fn published(&self) -> Option<Published> {
+        self.spec()?["published"].as_str()?.parse().ok()
     }
 }
 

@@ -5,7 +5,8 @@
 
 use super::observed::is_ours;
 use super::{
-    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, Service, StackSpec, State, differences, labels,
+    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, SecretFile, Service, StackSpec, State,
+    differences, labels,
 };
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -69,9 +70,27 @@ impl Action {
         }
     }
 
-    /// The word for people.
+    /// The words for people, before it is done.
     pub fn phrase(&self) -> String {
         self.word().replace('_', " ")
+    }
+
+    /// The word for people, after it is done.
+    pub const fn result(&self) -> &'static str {
+        match self {
+            Self::CreateNetwork | Self::CreateVolume(_) | Self::CreateContainer(_) => "created",
+            Self::BuildImage => "built",
+            Self::PullImage(_) => "pulled",
+            Self::PutFiles(..) => "written",
+            Self::EnsureSecrets(_) => "ensured",
+            Self::Start(_) => "started",
+            Self::Reload(_) => "reloaded",
+            Self::Settle => "settled",
+            Self::Provision => "provisioned",
+            Self::RemoveContainer(_) | Self::RemoveImage(_) | Self::RemoveNetwork(_) | Self::RemoveVolume(_) => {
+                "removed"
+            }
+        }
     }
 }
 
@@ -281,10 +300,10 @@ fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, obs
 }
 
 fn missing_secrets(service: Service, observed: &Observed) -> bool {
-    super::SecretFile::ALL
+    SecretFile::ALL
         .into_iter()
         .filter(|secret| secret.service() == service)
-        .any(|secret| !observed.files.contains_key(&(service, secret.path())))
+        .any(|secret| !observed.secrets.contains_key(&secret))
 }
 
 /// The steps from a container that is there to a service that runs.
@@ -296,7 +315,7 @@ fn plan_start(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, name: &
     if !files.is_empty() {
         plan.add(Action::PutFiles(service, files.clone()), name, why, Some(service));
     }
-    if super::SecretFile::ALL.into_iter().any(|secret| secret.service() == service) {
+    if SecretFile::ALL.into_iter().any(|secret| secret.service() == service) {
         plan.add(Action::EnsureSecrets(service), name, "made where they are missing", Some(service));
     }
     plan.add(Action::Start(service), name, reason, Some(service));

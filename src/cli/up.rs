@@ -1,0 +1,168 @@
+//! `qastack up`: bring the stack up, configure it, prove it.
+
+use super::{Context, stack};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::grafana::GrafanaSpec;
+use crate::lifecycle::{self, Cancel, Lock, Up, UpOptions, UpReport, WaitFor};
+use crate::output::{Answer, Style};
+use crate::settings::{BUILD, StackSettings};
+use crate::stack::{Service, StackSpec, sha256};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Bring the stack up, configure Grafana, and prove that it shows what is measured
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// How far to wait: until Grafana is configured, or until it shows a sample of the stack that runs now
+    #[arg(long, value_name = "STATE", default_value = "proven")]
+    wait: Wait,
+    /// Say what would be done and why, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Say how long each step took
+    #[arg(long)]
+    timings: bool,
+    /// Seconds the services may take to be ready; pulls are not counted
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// After a failure, leave what was made for a look
+    #[arg(long)]
+    keep_on_failure: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wait {
+    Ready,
+    Proven,
+}
+
+/// Brings the stack up.
+pub async fn run(arguments: UpArgs, context: &Context) -> Result<Answer> {
+    let cancel = Cancel::on_signals()?;
+    let settings = stack::load_settings(context)?.settings;
+    let credentials = stack::credentials(&settings, context.globals.file.as_deref())?;
+    let state_directory = lifecycle::state_directory();
+    let _lock = Lock::acquire(&state_directory, &settings.project, "up")?;
+    let (engine, program) = tokio::try_join!(cancel.or(stack::connect(context)), Program::read(&settings))?;
+    let spec = StackSpec::new(&settings, &program.tag);
+    let grafana = grafana_spec(&settings)?;
+    let executable = || Ok(Arc::clone(&program.bytes));
+    let up = Up {
+        engine: &engine,
+        spec: &spec,
+        grafana: &grafana,
+        credentials: &credentials,
+        executable: &executable,
+        observer: &context.output,
+        cancel: &cancel,
+        state_directory: &state_directory,
+    };
+    let options = UpOptions {
+        wait_for: if arguments.wait == Wait::Ready { WaitFor::Ready } else { WaitFor::Proven },
+        dry_run: arguments.dry_run,
+        keep_on_failure: arguments.keep_on_failure,
+        time_out: Duration::from_secs(arguments.timeout),
+    };
+    let report = lifecycle::up(up, options).await?;
+    Ok(answer(report, &arguments, &engine.info().address, &settings, context.output.style()))
+}
+
+/// This program as the exporter's image would hold it; nothing where another image is named.
+struct Program {
+    bytes: Arc<Vec<u8>>,
+    tag: String,
+}
+
+impl Program {
+    async fn read(settings: &StackSettings) -> Result<Self> {
+        if settings.images.test_metrics != BUILD {
+            return Ok(Self { bytes: Arc::default(), tag: String::new() });
+        }
+        let read = tokio::task::spawn_blocking(|| {
+            let bytes = std::env::current_exe().and_then(std::fs::read)?;
+            // Twelve digits tell any two builds apart.
+            let tag = sha256(&bytes).chars().take(12).collect();
+            Ok(Self { bytes: Arc::new(bytes), tag })
+        });
+        let unreadable = |cause: std::io::Error| {
+            Error::new(
+                Code::ImageUnavailable,
+                format!("cannot read this program to make the exporter's image: {cause}"),
+            )
+            .hint("Name an image under images.test-metrics in qastack.yaml.")
+        };
+        read.await.map_err(std::io::Error::other).and_then(|read| read).map_err(unreadable)
+    }
+}
+
+fn grafana_spec(settings: &StackSettings) -> Result<GrafanaSpec> {
+    let address = format!("http://{}:{}", Service::Prometheus, Service::Prometheus.container_port());
+    let unexpected = |cause: String| Error::new(Code::Unexpected, cause);
+    let url = Url::parse(&address).map_err(|cause| unexpected(cause.to_string()))?;
+    GrafanaSpec::shipped(url, settings.scrape_interval.as_duration()).map_err(|cause| unexpected(cause.to_string()))
+}
+
+fn answer(report: UpReport, arguments: &UpArgs, engine: &str, settings: &StackSettings, style: Style) -> Answer {
+    let text = if arguments.dry_run { dry_run(&report, style) } else { summary(&report, arguments, settings, style) };
+    let data = json!({
+        "dry_run": arguments.dry_run,
+        "engine": engine,
+        "steps": report.steps,
+        "timings": { "ready": report.ready, "proven": report.proven },
+        "services": report.services,
+        "figures": report.figures,
+        "dashboard": report.dashboard.as_ref().map(Url::as_str),
+    });
+    Answer { data, text, warnings: report.warnings, verdict: None }
+}
+
+fn dry_run(report: &UpReport, style: Style) -> String {
+    if report.steps.is_empty() {
+        return "nothing to do: the stack is as it should be".to_owned();
+    }
+    let width = report.steps.iter().map(|done| done.step.action.phrase().len() + done.step.object.len()).max();
+    let width = width.unwrap_or_default() + 3;
+    let lines = report.steps.iter().map(|done| {
+        let what = format!("{} {}", done.step.action.phrase(), done.step.object);
+        format!("{what:<width$}{}", style.faint(&done.step.reason))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn summary(report: &UpReport, arguments: &UpArgs, settings: &StackSettings, style: Style) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Some(dashboard) = &report.dashboard {
+        let password = if report.default_login { "admin" } else { "the one you set" };
+        let login = format!("(login {}, password {password})", settings.grafana.admin_user);
+        let _ = writeln!(text, "Grafana       {}  {}", style.strong(dashboard.as_str()), style.faint(&login));
+    }
+    for service in report.services.iter().filter(|service| service.name != Service::Grafana.name()) {
+        let label = if service.name == Service::Prometheus.name() { "Prometheus" } else { "Metrics" };
+        let path = if service.name == Service::TestMetrics.name() { "/metrics" } else { "" };
+        let _ = writeln!(text, "{label:<13} {}{path}", service.url.as_deref().unwrap_or("-"));
+    }
+    if let Some(figures) = &report.figures {
+        let _ = writeln!(text, "Figures       {}", style.strong(&figures.in_words()));
+    }
+    let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"));
+    if arguments.timings {
+        text.push('\n');
+        for done in &report.steps {
+            let _ = writeln!(text, "{:>8.3} s  {} {}", done.seconds, done.step.action.phrase(), done.step.object);
+        }
+    }
+    let state = match (report.proven, report.steps.is_empty()) {
+        (Some(proven), true) => format!("unchanged, proven in {proven:.1} s"),
+        (Some(_), false) => format!("ready in {}, proven in {}", seconds(report.ready), seconds(report.proven)),
+        (None, _) => format!("ready in {}", seconds(report.ready)),
+    };
+    let _ = writeln!(text, "State         {}", style.good(&state));
+    text
+}

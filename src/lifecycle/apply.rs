@@ -1,0 +1,178 @@
+//! Carries out a plan: shared things first, then the services side by side, each in the order of its steps.
+
+use super::event::{Event, Observer};
+use super::{Cancel, Credentials, secrets};
+use crate::engine::{Engine, Transfer, mount_of};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::secret::Secret;
+use crate::stack::{Action, FileSpec, Plan, SecretFile, Service, StackSpec, Step};
+use futures_util::future::try_join_all;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// What carrying out a plan needs.
+pub struct Apply<'a, E: Engine> {
+    pub engine: &'a E,
+    pub spec: &'a StackSpec,
+    pub credentials: &'a Credentials,
+    /// The bytes of this program, read only where an image is to be built.
+    pub executable: &'a (dyn Fn() -> Result<Arc<Vec<u8>>> + Send + Sync),
+    pub observer: &'a dyn Observer,
+    pub cancel: &'a Cancel,
+    done: Mutex<Vec<(Step, Duration)>>,
+    secrets: Mutex<BTreeMap<SecretFile, Secret>>,
+    under_way: watch::Sender<usize>,
+}
+
+impl<'a, E: Engine> Apply<'a, E> {
+    pub fn new(
+        engine: &'a E,
+        spec: &'a StackSpec,
+        credentials: &'a Credentials,
+        executable: &'a (dyn Fn() -> Result<Arc<Vec<u8>>> + Send + Sync),
+        observer: &'a dyn Observer,
+        cancel: &'a Cancel,
+    ) -> Self {
+        let (done, secrets, under_way) = (Mutex::default(), Mutex::default(), watch::channel(0).0);
+        Self { engine, spec, credentials, executable, observer, cancel, done, secrets, under_way }
+    }
+
+    /// What is shared by the services, and every image that has to be pulled. Images come before anything is removed:
+    /// one that cannot be had leaves what runs as it is.
+    pub async fn shared(&self, plan: &Plan) -> Result<()> {
+        let removes = plan.steps.iter().any(|step| matches!(step.action, Action::RemoveContainer(_)));
+        let is_early = |step: &&Step| match step.action {
+            Action::CreateNetwork | Action::CreateVolume(_) | Action::PullImage(_) => true,
+            // On a fresh engine the build may take its time beside the other services.
+            Action::BuildImage => removes,
+            _ => false,
+        };
+        try_join_all(plan.steps.iter().filter(is_early).map(|step| self.run(step))).await?;
+        let strays = plan.steps.iter().filter(|step| step.service.is_none());
+        let strays = strays.filter(|step| matches!(step.action, Action::RemoveContainer(_)));
+        try_join_all(strays.map(|step| self.run(step))).await?;
+        Ok(())
+    }
+
+    /// A service's own steps up to its start, in order. What waits for other services comes later.
+    pub async fn service(&self, plan: &Plan, service: Service) -> Result<()> {
+        for step in plan.of(service) {
+            let is_done = self.done.lock().is_ok_and(|done| done.iter().any(|(known, _)| known == step));
+            let is_later = matches!(step.action, Action::Settle | Action::Provision | Action::Reload(_));
+            if !is_done && !is_later {
+                self.run(step).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Images that no release needs any more. They are only in the way, so that a failure is a warning.
+    pub async fn clean(&self, plan: &Plan) {
+        for step in plan.steps.iter().filter(|step| matches!(step.action, Action::RemoveImage(_))) {
+            if let Err(error) = self.run(step).await {
+                self.observer.observe(Event::Warning(error.to_string()));
+            }
+        }
+    }
+
+    /// Notes a step that was carried out elsewhere.
+    pub fn note(&self, step: &Step, took: Duration) {
+        if let Ok(mut done) = self.done.lock() {
+            done.push((step.clone(), took));
+        }
+    }
+
+    /// The steps that were carried out, with the time each took.
+    pub fn finished(&self) -> Vec<(Step, Duration)> {
+        self.done.lock().map(|done| done.clone()).unwrap_or_default()
+    }
+
+    /// The secrets that were made or found while starting services.
+    pub fn secrets(&self) -> BTreeMap<SecretFile, Secret> {
+        self.secrets.lock().map(|secrets| secrets.clone()).unwrap_or_default()
+    }
+
+    /// Waits until no step is under way.
+    pub async fn idle(&self) {
+        // The sender is ours, so the channel cannot be closed.
+        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Puts files into their volumes, volume by volume.
+    pub async fn put(&self, service: Service, container: &str, files: &[FileSpec]) -> Result<()> {
+        for mount in &self.spec.container(service).mounts {
+            let below: Vec<FileSpec> =
+                files.iter().filter(|file| mount_of(self.spec, service, &file.path) == Some(mount)).cloned().collect();
+            if !below.is_empty() {
+                self.engine.put_files(container, mount, &below).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&self, step: &Step) -> Result<()> {
+        self.cancel.check()?;
+        let part = step.service.map_or_else(|| step.object.clone(), |service| service.to_string());
+        let doing = match step.action {
+            Action::PullImage(_) | Action::BuildImage => format!("{} {}", step.action.phrase(), step.object),
+            _ => step.action.phrase(),
+        };
+        self.observer.observe(Event::Working { part: part.clone(), doing });
+        let started = Instant::now();
+        self.under_way.send_modify(|count| *count += 1);
+        let outcome = self.act(step, &part).await;
+        self.under_way.send_modify(|count| *count -= 1);
+        if let Err(error) = outcome {
+            self.observer.observe(Event::Failed { part, why: format!("could not {}", step.action.phrase()) });
+            return Err(error);
+        }
+        let took = started.elapsed();
+        if step.service.is_none() {
+            self.observer.observe(Event::Done { part, result: step.action.result().to_owned(), took });
+        }
+        self.note(step, took);
+        Ok(())
+    }
+
+    async fn act(&self, step: &Step, part: &str) -> Result<()> {
+        let names = &self.spec.names;
+        match &step.action {
+            Action::CreateNetwork => self.engine.create_network(names).await,
+            Action::CreateVolume(volume) => self.engine.create_volume(names, volume).await,
+            Action::BuildImage => {
+                let executable = (self.executable)()?;
+                let build = self.engine.build_image(names, &step.object, &executable);
+                self.cancel.or(build).await
+            }
+            Action::PullImage(_) => {
+                let progress = |Transfer { done, total }| {
+                    let doing = format!("pull {}", step.object);
+                    self.observer.observe(Event::Progress { part: part.to_owned(), doing, done, total });
+                };
+                self.cancel.or(self.engine.pull_image(&step.object, &progress)).await
+            }
+            Action::RemoveContainer(id) => self.engine.remove_container(id).await,
+            Action::CreateContainer(service) => {
+                self.engine.create_container(names, self.spec.container(*service)).await.map(drop)
+            }
+            Action::PutFiles(service, files) => self.put(*service, &step.object, files).await,
+            Action::EnsureSecrets(service) => {
+                let made = secrets::ensure(self.engine, self.spec, &step.object, *service, self.credentials).await?;
+                if let Ok(mut secrets) = self.secrets.lock() {
+                    secrets.extend(made);
+                }
+                Ok(())
+            }
+            Action::Start(_) => self.engine.start(&step.object).await,
+            Action::RemoveImage(id) => self.engine.remove_image(id).await,
+            Action::RemoveNetwork(id) => self.engine.remove_network(id).await,
+            Action::RemoveVolume(name) => self.engine.remove_volume(name).await,
+            Action::Reload(_) | Action::Settle | Action::Provision => {
+                Err(Error::new(Code::Unexpected, format!("the step {} is not the engine's", step.action.word())))
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `status`: what runs, whether it is well, and what it shows, asked of the engine and of the services themselves.
+
+use super::{Credentials, Figures, reach, secrets, wait};
+use crate::engine::{Engine, EngineInfo};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
+use crate::prometheus::{self, TargetHealth, TargetState};
+use crate::stack::{Names, Observed, ObservedContainer, SecretFile, Service, State, why_not_running};
+use futures_util::future::join3;
+use jiff::Timestamp;
+use serde::Serialize;
+use url::Url;
+
+/// A service as it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// The engine's word, or `missing`.
+    pub state: &'static str,
+    /// `healthy`, `starting`, `unhealthy` or `none`.
+    pub health: String,
+    /// Where it is reached from here.
+    pub url: Option<String>,
+    /// The image it was made with.
+    pub image: Option<String>,
+    /// Seconds since it was started.
+    pub uptime_seconds: Option<u64>,
+    /// Why it does not run.
+    pub reason: Option<String>,
+}
+
+impl ServiceStatus {
+    /// All services; `answers` tells which have answered over HTTP just now.
+    pub(super) fn all(
+        engine: &EngineInfo,
+        observed: &Observed,
+        project: &str,
+        now: Timestamp,
+        answers: impl Fn(Service) -> bool,
+    ) -> Vec<Self> {
+        Service::ALL
+            .into_iter()
+            .map(|service| match observed.container(project, service) {
+                None => Self::missing(service),
+                Some(container) => Self::of(engine, service, container, now, answers(service)),
+            })
+            .collect()
+    }
+
+    fn missing(service: Service) -> Self {
+        Self {
+            name: service.name(),
+            state: "missing",
+            health: "none".to_owned(),
+            url: None,
+            image: None,
+            uptime_seconds: None,
+            reason: None,
+        }
+    }
+
+    fn of(engine: &EngineInfo, service: Service, container: &ObservedContainer, now: Timestamp, answers: bool) -> Self {
+        let running = container.state == State::Running;
+        let started: Option<Timestamp> = container.started_at.as_ref().and_then(|text| text.parse().ok());
+        let uptime = started.map(|at| now.duration_since(at).as_secs().max(0).unsigned_abs());
+        let health = match container.health.as_deref() {
+            _ if !running => "none",
+            // The engine looks only every few seconds; a service that answers now has started.
+            Some("starting") if answers => "healthy",
+            Some(word) => word,
+            None => "none",
+        };
+        let url = container.published().and_then(|published| reach::url(engine, published).ok());
+        Self {
+            name: service.name(),
+            state: container.state.word(),
+            health: health.to_owned(),
+            url: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            image: Some(container.image.clone()),
+            uptime_seconds: uptime.filter(|_| running),
+            reason: (!running).then(|| why_not_running(container)),
+        }
+    }
+}
+
+/// Grafana's data source as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DataSourceStatus {
+    /// `ok`, `error` or `missing`.
+    pub health: &'static str,
+    /// Grafana's words, or why it could not be asked.
+    pub message: String,
+}
+
+/// Everything `status` shows.
+#[derive(Debug, Serialize)]
+pub struct StatusReport {
+    /// `docker`.
+    pub engine: &'static str,
+    /// The services.
+    pub services: Vec<ServiceStatus>,
+    /// The exporter as Prometheus sees it; none where Prometheus does not run.
+    pub target: Option<TargetState>,
+    /// Grafana's data source; none where Grafana does not run.
+    pub data_source: Option<DataSourceStatus>,
+    /// The current figures; none where the exporter does not answer.
+    pub figures: Option<Figures>,
+    /// What is not as it should be, in words.
+    #[serde(skip)]
+    pub troubles: Vec<String>,
+}
+
+impl StatusReport {
+    /// The error that says what is wrong, if anything is.
+    pub fn verdict(&self) -> Option<Error> {
+        if self.services.iter().all(|service| service.state == "missing") {
+            return Some(Error::new(Code::NotRunning, "the stack is not running").hint("Start it with qastack up."));
+        }
+        if self.troubles.is_empty() {
+            return None;
+        }
+        Some(Error::new(Code::Degraded, self.troubles.join("; ")).hint("qastack up repairs what it can."))
+    }
+}
+
+/// Looks at a project; it needs nothing but the engine, so that it tells the truth whatever the settings say.
+pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credentials) -> Result<StatusReport> {
+    let http = reach::http_client()?;
+    let observed = engine.observe(names, &[]).await?;
+    let project = names.project();
+    let running = |service| {
+        let container = observed.container(project, service)?;
+        (container.state == State::Running).then_some(container)
+    };
+    let address = |service| {
+        let container: &ObservedContainer = running(service)?;
+        reach::url(engine.info(), container.published()?).ok()
+    };
+    let exporter = async {
+        match address(Service::TestMetrics) {
+            Some(url) => Figures::ask(&http, &url).await,
+            None => None,
+        }
+    };
+    let prometheus = async {
+        match address(Service::Prometheus) {
+            Some(url) => Some(target(&http, url).await),
+            None => None,
+        }
+    };
+    let grafana = async {
+        match (address(Service::Grafana), running(Service::Grafana)) {
+            (Some(url), Some(container)) => Some(data_source(engine, &http, url, container, credentials).await),
+            _ => None,
+        }
+    };
+    let (figures, target, data_source) = join3(exporter, prometheus, grafana).await;
+    let answered = |service| match service {
+        Service::TestMetrics => figures.is_some(),
+        Service::Prometheus => target.as_ref().is_some_and(|(_, answered)| *answered),
+        Service::Grafana => data_source.as_ref().is_some_and(|(_, answered)| *answered),
+    };
+    let services = ServiceStatus::all(engine.info(), &observed, project, Timestamp::now(), answered);
+    let mut report = StatusReport {
+        engine: engine.info().kind,
+        services,
+        target: target.map(|(state, _)| state),
+        data_source: data_source.map(|(state, _)| state),
+        figures,
+        troubles: Vec::new(),
+    };
+    report.troubles = troubles(&report, &wait::not_running(&observed, project));
+    Ok(report)
+}
+
+/// The exporter as Prometheus sees it, and whether Prometheus answered at all.
+async fn target(http: &reqwest::Client, url: Url) -> (TargetState, bool) {
+    let client = prometheus::Client::new(http.clone(), url);
+    match client.target_state().await {
+        Ok(state) => (state, true),
+        Err(error) => {
+            let answered = !error.is_retryable();
+            let state =
+                TargetState { health: TargetHealth::Unknown, last_scrape: None, last_error: Some(error.to_string()) };
+            (state, answered)
+        }
+    }
+}
+
+/// Grafana's data source, and whether Grafana answered at all. One attempt: a refused password is never tried again.
+async fn data_source<E: Engine>(
+    engine: &E,
+    http: &reqwest::Client,
+    url: Url,
+    container: &ObservedContainer,
+    credentials: &Credentials,
+) -> (DataSourceStatus, bool) {
+    let kept = secrets::read(engine, &container.id, Service::Grafana).await.unwrap_or_default();
+    let password = credentials.password(kept.get(&SecretFile::GrafanaPassword));
+    let login = grafana::Login { user: credentials.user.clone(), password };
+    let client = grafana::Client::new(http.clone(), url, login);
+    match client.data_source_health(DATA_SOURCE_UID).await {
+        Ok(DataSourceHealth::Ok { message }) => (DataSourceStatus { health: "ok", message }, true),
+        Ok(DataSourceHealth::Error { message }) => (DataSourceStatus { health: "error", message }, true),
+        Ok(DataSourceHealth::Missing) => {
+            let message = format!("there is no data source {DATA_SOURCE_UID}");
+            (DataSourceStatus { health: "missing", message }, true)
+        }
+        Err(error) => {
+            let answered = !error.is_retryable();
+            (DataSourceStatus { health: "error", message: error.to_string() }, answered)
+        }
+    }
+}
+
+fn troubles(report: &StatusReport, not_running: &[(Service, String)]) -> Vec<String> {
+    let mut troubles: Vec<String> =
+        not_running.iter().map(|(service, why)| format!("{service} is not running: {why}")).collect();
+    for service in report.services.iter().filter(|service| service.health == "unhealthy") {
+        troubles.push(format!("{} is unhealthy", service.name));
+    }
+    if let Some(target) = report.target.as_ref().filter(|target| target.health != TargetHealth::Up) {
+        let why = target.last_error.as_deref().unwrap_or("not scraped yet");
+        troubles.push(format!("Prometheus does not scrape the exporter: {why}"));
+    }
+    if let Some(source) = report.data_source.as_ref().filter(|source| source.health != "ok") {
+        troubles.push(format!("Grafana's data source: {}", source.message));
+    }
+    let exporter_runs = !not_running.iter().any(|(service, _)| *service == Service::TestMetrics);
+    if report.figures.is_none() && exporter_runs {
+        troubles.push("the exporter does not answer with metrics".to_owned());
+    }
+    troubles
+}

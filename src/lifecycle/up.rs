@@ -1,0 +1,374 @@
+//! `up`: from whatever is there to a stack that runs, is configured, and is proven to show what it measures.
+
+use super::apply::Apply;
+use super::event::{Event, Observer};
+use super::wait::{self, DeathWatch, Waits};
+use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, look, ports, prove, reach, rollback};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::grafana::{self, GrafanaSpec};
+use crate::prometheus;
+use crate::secret::Secret;
+use crate::stack::{Action, Observed, Plan, SecretFile, Service, StackSpec, State, Step, plan_up};
+use futures_util::future::try_join3;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// How far `up` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Grafana is configured and its data source healthy.
+    Ready,
+    /// A query through Grafana gives a sample of the stack that runs now.
+    Proven,
+}
+
+/// What the user asked of `up`.
+#[derive(Debug, Clone, Copy)]
+pub struct UpOptions {
+    /// How far to wait.
+    pub wait_for: WaitFor,
+    /// Plan only.
+    pub dry_run: bool,
+    /// After a failure, leave what was made for a look.
+    pub keep_on_failure: bool,
+    /// How long services may take, pulls and builds not counted.
+    pub time_out: Duration,
+}
+
+/// A step that was carried out, or with a dry run one that would be.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoneStep {
+    /// What was done.
+    #[serde(flatten)]
+    pub step: Step,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What an `up` did and found.
+#[derive(Debug)]
+pub struct UpReport {
+    /// What was done; empty where nothing had to change.
+    pub steps: Vec<DoneStep>,
+    /// Seconds to *ready*; none after a dry run.
+    pub ready: Option<f64>,
+    /// Seconds to *proven*; none where that was not waited for.
+    pub proven: Option<f64>,
+    /// The services.
+    pub services: Vec<ServiceStatus>,
+    /// The current figures.
+    pub figures: Option<Figures>,
+    /// The dashboard that people look at first.
+    pub dashboard: Option<Url>,
+    /// Whether Grafana's login is the default one.
+    pub default_login: bool,
+    /// What should be known, such as a dashboard that was kept as its users edited it.
+    pub warnings: Vec<String>,
+}
+
+/// Everything an `up` works with.
+pub struct Up<'a, E: Engine> {
+    /// The engine.
+    pub engine: &'a E,
+    /// What should run.
+    pub spec: &'a StackSpec,
+    /// What Grafana should have.
+    pub grafana: &'a GrafanaSpec,
+    /// Who administers Grafana.
+    pub credentials: &'a Credentials,
+    /// The bytes of this program.
+    pub executable: &'a (dyn Fn() -> Result<Arc<Vec<u8>>> + Send + Sync),
+    /// Where events go.
+    pub observer: &'a dyn Observer,
+    /// Whether the run is to end.
+    pub cancel: &'a Cancel,
+    /// Where evidence of a failure goes.
+    pub state_directory: &'a Path,
+}
+
+/// Brings the stack up.
+pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpReport> {
+    let started = Instant::now();
+    let http = reach::http_client()?;
+    let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, &http);
+    let before = with.cancel.or(looked).await?;
+    let plan = plan_up(with.spec, &before)?;
+    if options.dry_run {
+        return Ok(planned(plan));
+    }
+    ports::check(with.engine, with.spec, &plan, &before).await?;
+    let run = Run::new(&with, &plan, &before, &http, started)?;
+    match run.finish(options).await {
+        Ok(report) => Ok(report),
+        Err(error) => Err(rollback::after(&with, &before, options, error).await),
+    }
+}
+
+fn planned(plan: Plan) -> UpReport {
+    UpReport {
+        steps: plan.steps.into_iter().map(|step| DoneStep { step, seconds: 0.0 }).collect(),
+        ready: None,
+        proven: None,
+        services: Vec::new(),
+        figures: None,
+        dashboard: None,
+        default_login: false,
+        warnings: Vec::new(),
+    }
+}
+
+/// One `up` under way: the three services go side by side and wait for each other only where they must.
+struct Run<'a, E: Engine> {
+    with: &'a Up<'a, E>,
+    plan: &'a Plan,
+    before: &'a Observed,
+    http: &'a reqwest::Client,
+    apply: Apply<'a, E>,
+    waits: Waits,
+    started: Instant,
+    exporter: Url,
+    prometheus: prometheus::Client,
+    prometheus_url: Url,
+    grafana_url: Url,
+    ready: OnceLock<f64>,
+    proven: OnceLock<f64>,
+    warnings: std::sync::Mutex<Vec<String>>,
+}
+
+impl<'a, E: Engine> Run<'a, E> {
+    fn new(
+        with: &'a Up<'a, E>,
+        plan: &'a Plan,
+        before: &'a Observed,
+        http: &'a reqwest::Client,
+        started: Instant,
+    ) -> Result<Self> {
+        let url = |service| reach::url(with.engine.info(), with.spec.container(service).published);
+        let prometheus_url = url(Service::Prometheus)?;
+        Ok(Self {
+            with,
+            plan,
+            before,
+            http,
+            apply: Apply::new(with.engine, with.spec, with.credentials, with.executable, with.observer, with.cancel),
+            waits: Waits::default(),
+            started,
+            exporter: url(Service::TestMetrics)?,
+            prometheus: prometheus::Client::new(http.clone(), prometheus_url.clone()),
+            prometheus_url,
+            grafana_url: url(Service::Grafana)?,
+            ready: OnceLock::new(),
+            proven: OnceLock::new(),
+            warnings: std::sync::Mutex::default(),
+        })
+    }
+
+    async fn finish(self, options: UpOptions) -> Result<UpReport> {
+        let removed: Vec<String> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::RemoveContainer(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        let deaths = DeathWatch::new(self.with.engine, &self.with.spec.names);
+        let shared = self.apply.shared(self.plan);
+        self.with.cancel.or_once_idle(shared, || self.apply.idle()).await?;
+        let services = try_join3(self.exporter(), self.prometheus(), self.grafana(options.wait_for));
+        let waiting = self.waits.within(options.time_out, services);
+        deaths.race(&removed, self.with.cancel.or_once_idle(waiting, || self.apply.idle())).await?;
+        self.apply.clean(self.plan).await;
+        self.report().await
+    }
+
+    async fn exporter(&self) -> Result<()> {
+        let began = Instant::now();
+        let service = Service::TestMetrics;
+        self.apply.service(self.plan, service).await?;
+        self.wait(service, "its first answer on /readyz");
+        wait::answers(self.http, &self.exporter, "/readyz").await?;
+        if let Some(step) = self.step(&Action::Reload(service)) {
+            self.reload_exporter(step).await?;
+        }
+        self.done(service, began);
+        Ok(())
+    }
+
+    async fn prometheus(&self) -> Result<()> {
+        let began = Instant::now();
+        let service = Service::Prometheus;
+        self.apply.service(self.plan, service).await?;
+        self.wait(service, "its first answer on /-/ready");
+        wait::answers(self.http, &self.prometheus_url, "/-/ready").await?;
+        if let Some(step) = self.step(&Action::Reload(service)) {
+            self.load_prometheus(step, None).await?;
+        }
+        prove::target(&self.prometheus, |trouble| self.wait(service, trouble)).await?;
+        if let Some(step) = self.step(&Action::Settle) {
+            self.load_prometheus(step, Some(())).await?;
+        }
+        self.done(service, began);
+        Ok(())
+    }
+
+    async fn grafana(&self, wait_for: WaitFor) -> Result<()> {
+        let began = Instant::now();
+        let service = Service::Grafana;
+        self.apply.service(self.plan, service).await?;
+        let client = self.grafana_client();
+        self.wait(service, "its first answer on /api/health");
+        grafana::wait_ready(&client, POLL, |trouble| self.wait(service, format!("it to be ready ({trouble})"))).await?;
+        self.provision(&client).await?;
+        prove::data_source(&client, |trouble| self.wait(service, trouble)).await?;
+        let _ = self.ready.set(self.started.elapsed().as_secs_f64());
+        if wait_for == WaitFor::Proven {
+            let since = self.services_started_at().await?;
+            prove::sample(&client, since, |trouble| self.wait(service, trouble)).await?;
+            let _ = self.proven.set(self.started.elapsed().as_secs_f64());
+        }
+        self.done(service, began);
+        Ok(())
+    }
+
+    async fn provision(&self, client: &grafana::Client) -> Result<()> {
+        self.with.observer.observe(Event::Working {
+            part: Service::Grafana.to_string(),
+            doing: "data source, folder, dashboards".to_owned(),
+        });
+        let provisioned = grafana::provision(client, self.with.grafana).await?;
+        for (step, took) in provisioned.steps {
+            if step.call.is_none() {
+                self.warn(format!("{}: {}", step.object, step.reason));
+                continue;
+            }
+            let step = Step {
+                action: Action::Provision,
+                object: step.object.to_string(),
+                reason: format!("{}: {}", step.action.word(), step.reason),
+                service: Some(Service::Grafana),
+            };
+            self.apply.note(&step, took);
+        }
+        Ok(())
+    }
+
+    /// Makes Prometheus run with its final configuration and sees that it does. After a warm-up the final files are not
+    /// in the volume yet.
+    async fn load_prometheus(&self, step: &Step, after_warm_up: Option<()>) -> Result<()> {
+        let began = Instant::now();
+        self.wait(Service::Prometheus, "its configuration to be loaded");
+        if after_warm_up.is_some() {
+            self.apply
+                .put(Service::Prometheus, &step.object, &self.with.spec.container(Service::Prometheus).files)
+                .await?;
+        }
+        self.with.engine.signal(&step.object, "SIGHUP").await?;
+        let rendered = prometheus::render(&self.with.spec.prometheus);
+        prove::loaded(&self.prometheus, &rendered, Duration::from_secs(20)).await?;
+        self.apply.note(step, began.elapsed());
+        Ok(())
+    }
+
+    /// Makes the exporter read its settings again and sees that it did, by the hash it shows.
+    async fn reload_exporter(&self, step: &Step) -> Result<()> {
+        let began = Instant::now();
+        self.wait(Service::TestMetrics, "its settings to be loaded");
+        self.with.engine.signal(&step.object, "SIGHUP").await?;
+        let files = &self.with.spec.container(Service::TestMetrics).files;
+        let wanted = files.first().map(|file| crate::stack::sha256(&file.contents)).unwrap_or_default();
+        let url = self.exporter.join("/readyz").map_err(|cause| Error::new(Code::Unexpected, cause.to_string()))?;
+        let work = async {
+            loop {
+                let text = async { self.http.get(url.clone()).send().await?.text().await };
+                if text.await.is_ok_and(|text| text.contains(&wanted)) {
+                    return Ok(());
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        self.waits.within(Duration::from_secs(20), work).await?;
+        self.apply.note(step, began.elapsed());
+        Ok(())
+    }
+
+    fn grafana_client(&self) -> grafana::Client {
+        let kept = self.kept_password();
+        let login = grafana::Login {
+            user: self.with.credentials.user.clone(),
+            password: self.with.credentials.password(kept.as_ref()),
+        };
+        grafana::Client::new(self.http.clone(), self.grafana_url.clone(), login)
+    }
+
+    fn kept_password(&self) -> Option<Secret> {
+        let found = self.before.secrets.get(&SecretFile::GrafanaPassword).cloned();
+        found.or_else(|| self.apply.secrets().remove(&SecretFile::GrafanaPassword))
+    }
+
+    /// When the younger of exporter and Prometheus was started, by the engine's clock: only a sample taken after that was
+    /// measured by what runs now.
+    async fn services_started_at(&self) -> Result<f64> {
+        let mut latest = 0.0_f64;
+        for service in [Service::TestMetrics, Service::Prometheus] {
+            let name = self.with.spec.names.container(service);
+            let container = self.with.engine.inspect(&name).await?;
+            let text = container.and_then(|container| container.started_at).unwrap_or_default();
+            let at: Option<Timestamp> = text.parse().ok();
+            latest = latest.max(at.map_or(0.0, |at| at.as_nanosecond() as f64 / 1e9));
+        }
+        Ok(latest)
+    }
+
+    async fn report(&self) -> Result<UpReport> {
+        let now = self.with.engine.observe(&self.with.spec.names, &[]);
+        let (now, figures) = tokio::join!(now, Figures::ask(self.http, &self.exporter));
+        let now = now?;
+        let project = self.with.spec.names.project();
+        let steps = self.apply.finished().into_iter();
+        let mut warnings = self.warnings.lock().map(|warnings| warnings.clone()).unwrap_or_default();
+        for (service, why) in wait::not_running(&now, project) {
+            warnings.push(format!("{service} does not run any more: {why}"));
+        }
+        // Everything that runs has just answered over HTTP; the engine's own check may not have come round yet.
+        let answered = |service: Service| now.container(project, service).is_some_and(|c| c.state == State::Running);
+        Ok(UpReport {
+            steps: steps.map(|(step, took)| DoneStep { step, seconds: took.as_secs_f64() }).collect(),
+            ready: self.ready.get().copied(),
+            proven: self.proven.get().copied(),
+            services: ServiceStatus::all(self.with.engine.info(), &now, project, Timestamp::now(), answered),
+            figures,
+            dashboard: Some(self.grafana_client().dashboard_url(grafana::DASHBOARD_UID)),
+            default_login: self.with.credentials.is_default(self.kept_password().as_ref()),
+            warnings,
+        })
+    }
+
+    fn step(&self, action: &Action) -> Option<&'a Step> {
+        self.plan.steps.iter().find(|step| step.action == *action)
+    }
+
+    fn wait(&self, service: Service, until: impl Into<String>) {
+        self.waits.set(self.with.observer, service, until);
+    }
+
+    fn done(&self, service: Service, began: Instant) {
+        self.waits.clear(service);
+        let result = if self.plan.of(service).next().is_none() { "unchanged" } else { "ready" };
+        let (part, result) = (service.to_string(), result.to_owned());
+        self.with.observer.observe(Event::Done { part, result, took: began.elapsed() });
+    }
+
+    fn warn(&self, text: String) {
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.push(text);
+        }
+    }
+}

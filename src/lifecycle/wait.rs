@@ -1,0 +1,141 @@
+//! Waits for services over HTTP, raced against the deaths of their containers and a deadline.
+
+use super::POLL;
+use super::event::{Event, Observer};
+use crate::engine::{Death, Engine};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::stack::{Names, Observed, Service, why_not_running};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::Duration;
+use url::Url;
+
+/// How many of a dead service's last lines an error shows.
+const LAST_LINES: usize = 20;
+
+/// What each service waits for, so that a deadline that passes can say what was missing.
+#[derive(Debug, Default)]
+pub struct Waits {
+    until: Mutex<BTreeMap<Service, String>>,
+}
+
+impl Waits {
+    /// Tells what a service waits for from now on.
+    pub fn set(&self, observer: &dyn Observer, service: Service, until: impl Into<String>) {
+        let until = until.into();
+        let Ok(mut all) = self.until.lock() else { return };
+        if all.get(&service) != Some(&until) {
+            observer.observe(Event::Waiting { part: service.to_string(), until: until.clone() });
+            all.insert(service, until);
+        }
+    }
+
+    /// A service waits for nothing any more.
+    pub fn clear(&self, service: Service) {
+        if let Ok(mut all) = self.until.lock() {
+            all.remove(&service);
+        }
+    }
+
+    /// Runs work until it is done or the deadline passes.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => done,
+            Err(_) => Err(self.out_of_time(limit)),
+        }
+    }
+
+    fn out_of_time(&self, limit: Duration) -> Error {
+        let all = self.until.lock().map(|all| all.clone()).unwrap_or_default();
+        let missing: Vec<String> = all.iter().map(|(service, until)| format!("{service} waits for {until}")).collect();
+        let missing = if missing.is_empty() { "the engine did not finish".to_owned() } else { missing.join("; ") };
+        Error::new(Code::NotReady, format!("not ready within {} s: {missing}", limit.as_secs()))
+            .hint("See qastack status; a slow machine may need more: --timeout SECONDS.")
+            .retryable()
+    }
+}
+
+/// Waits until a path of a service answers with 200.
+pub async fn answers(http: &reqwest::Client, base: &Url, path: &str) -> Result<()> {
+    let url = base.join(path).map_err(|cause| Error::new(Code::Unexpected, format!("`{path}` is no path: {cause}")))?;
+    loop {
+        let request = http.get(url.clone()).timeout(Duration::from_secs(2));
+        if request.send().await.is_ok_and(|response| response.status().is_success()) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The deaths of a project's containers, told as an error with the dead one's last lines.
+pub struct DeathWatch<'a, E: Engine> {
+    engine: &'a E,
+    names: &'a Names,
+    deaths: BoxStream<'static, Death>,
+}
+
+impl<'a, E: Engine> DeathWatch<'a, E> {
+    /// Listens from now on; to be made before anything starts.
+    pub fn new(engine: &'a E, names: &'a Names) -> Self {
+        Self { engine, names, deaths: engine.deaths(names) }
+    }
+
+    /// Runs work until it is done or a container dies that nobody meant to stop.
+    ///
+    /// `meant` are the ids of containers that the plan removes.
+    pub async fn race<T>(mut self, meant: &[String], work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                death = self.deaths.next() => match death {
+                    Some(death) if meant.contains(&death.container) => {}
+                    Some(death) => return Err(self.dead(&death).await),
+                    // The engine's events are gone, so is most likely the engine; the work's own calls will tell.
+                    None => return work.await,
+                },
+            }
+        }
+    }
+
+    async fn dead(&self, death: &Death) -> Error {
+        let service = death.service;
+        let inspect = self.engine.inspect(&death.container).await.ok().flatten();
+        let how = inspect.as_ref().map_or_else(|| "is gone".to_owned(), why_not_running);
+        let lines = self.engine.last_lines(&death.container, LAST_LINES).await.unwrap_or_default();
+        let name = self.names.container(service);
+        let mut message = format!("{service} died while it started: {name} {how}");
+        for line in &lines {
+            message.push_str("\n  ");
+            message.push_str(line);
+        }
+        let memory = inspect.is_some_and(|container| container.out_of_memory);
+        let hint = if memory {
+            format!("Give it more memory: limits: {{ {service}: {{ memory: 1GiB }} }} in qastack.yaml.")
+        } else if lines.is_empty() {
+            "It wrote nothing. See whether the image is for this machine and the settings name the right one."
+                .to_owned()
+        } else {
+            "Its last lines above say why.".to_owned()
+        };
+        Error::new(Code::NotReady, message).hint(hint)
+    }
+}
+
+/// Services of a stack that should run and do not, each with its reason.
+pub fn not_running(observed: &Observed, project: &str) -> Vec<(Service, String)> {
+    Service::ALL
+        .into_iter()
+        .filter_map(|service| match observed.container(project, service) {
+            None => Some((service, "missing".to_owned())),
+            Some(container) if container.state != crate::stack::State::Running => {
+                Some((service, why_not_running(container)))
+            }
+            Some(_) => None,
+        })
+        .collect()
+}
