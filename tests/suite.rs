@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "suite/dependencies.rs"]
+mod dependencies;
 #[path = "suite/documents.rs"]
 mod documents;
 #[path = "suite/e2e/mod.rs"]
