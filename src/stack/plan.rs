@@ -357,3 +357,7 @@ pub(crate) fn why_not_running(there: &ObservedContainer) -> String {
     let error = if there.error.is_empty() { String::new() } else { format!(": {}", there.error) };
     format!("{}{code}{memory}{error}", there.state.word())
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
