@@ -8,6 +8,10 @@ mod dependencies;
 mod documents;
 #[path = "suite/e2e/mod.rs"]
 mod e2e;
+#[path = "suite/grafana/mod.rs"]
+mod grafana;
+#[path = "doubles/grafana/mod.rs"]
+mod grafana_double;
 #[path = "suite/house.rs"]
 mod house;
 #[path = "suite/http.rs"]

@@ -1,0 +1,131 @@
+//! The shipped dashboards: what a user must find on them, and that every expression can be evaluated.
+
+use promql_parser::parser::{self, Expr};
+use promql_parser::util::{ExprVisitor, walk_expr};
+use qastack::grafana::{DATA_SOURCE_UID, DashboardSpec};
+use serde_json::Value;
+use std::path::Path;
+
+fn shipped() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/qa-overview.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The panels that show something; rows only divide.
+fn panels(dashboard: &Value) -> Vec<&Value> {
+    dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row").collect()
+}
+
+fn panel<'a>(dashboard: &'a Value, title: &str) -> &'a Value {
+    panels(dashboard).into_iter().find(|panel| panel["title"] == title).unwrap_or_else(|| panic!("no panel {title:?}"))
+}
+
+fn expressions(panel: &Value) -> Vec<&str> {
+    panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_two_figures_are_stats_in_percent_with_thresholds_and_a_sparkline() {
+    let dashboard = shipped();
+    for (title, metric) in [("Flake Rate", "flake_rate"), ("Defect Leakage", "defect_leakage")] {
+        let panel = panel(&dashboard, title);
+        assert_eq!(panel["type"], "stat");
+        assert_eq!(expressions(panel), [metric]);
+        let defaults = &panel["fieldConfig"]["defaults"];
+        assert_eq!(defaults["unit"], "percentunit");
+        assert_eq!(defaults["thresholds"]["steps"].as_array().unwrap().len(), 3);
+        assert_eq!(panel["options"]["graphMode"], "area");
+        // A sparkline needs the whole range.
+        assert_eq!(panel["targets"][0]["instant"], false);
+        // The newest value, even where it is NaN: an older number would be a false figure.
+        assert_eq!(panel["options"]["reduceOptions"]["calcs"], serde_json::json!(["last"]));
+        assert_eq!(defaults["noValue"], "no data yet");
+        assert!(panels(&dashboard).iter().any(|other| other["type"] == "timeseries" && expressions(other) == [metric]));
+    }
+}
+
+#[test]
+fn sample_data_is_marked_at_the_top() {
+    let dashboard = shipped();
+    let banner = panels(&dashboard)[0];
+    assert_eq!((banner["gridPos"]["y"].as_u64(), banner["gridPos"]["w"].as_u64()), (Some(0), Some(24)));
+    assert_eq!(expressions(banner), ["qa_sample_data"]);
+}
+
+#[test]
+fn every_panel_says_what_it_shows_and_asks_our_data_source() {
+    let dashboard = shipped();
+    for panel in panels(&dashboard) {
+        let title = &panel["title"];
+        assert!(panel["description"].as_str().unwrap().len() > 20, "{title}: no description");
+        assert_eq!(panel["datasource"]["uid"], DATA_SOURCE_UID, "{title}");
+        assert!(!panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap().is_empty(), "{title}: no unit");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], DATA_SOURCE_UID, "{title}");
+        }
+    }
+}
+
+#[test]
+fn the_panels_fill_the_grid_without_overlap_and_their_ids_differ() {
+    let dashboard = shipped();
+    let all = dashboard["panels"].as_array().unwrap();
+    let mut ids: Vec<u64> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all.len());
+    let mut taken = std::collections::BTreeMap::<u64, u64>::new();
+    for panel in all {
+        let grid = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(grid("x") + grid("w") <= 24);
+        (grid("y")..grid("y") + grid("h")).for_each(|row| *taken.entry(row).or_default() += grid("w"));
+    }
+    assert!(taken.values().all(|width| *width == 24), "rows that are not 24 wide: {taken:?}");
+}
+
+#[test]
+fn every_expression_is_promql_over_metrics_of_the_exporter() {
+    let dashboard = shipped();
+    for panel in panels(&dashboard) {
+        for expression in expressions(panel) {
+            for name in metrics(&expression.replace("$project", ".*")) {
+                let ours = ["flake_rate", "defect_leakage"].contains(&name.as_str()) || name.starts_with("qa_");
+                assert!(ours, "{name} in {expression:?} is no metric of the exporter");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dashboard_carries_its_hash_which_formatting_does_not_change() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/qa-overview.json")).unwrap();
+    let (pretty, compact) =
+        (DashboardSpec::parse(&text).unwrap(), DashboardSpec::parse(&shipped().to_string()).unwrap());
+    assert_eq!(pretty.hash, compact.hash);
+    assert!(pretty.json["description"].as_str().unwrap().contains(&pretty.hash));
+    assert!(pretty.json.get("id").is_none());
+    let mut changed = shipped();
+    changed["refresh"] = Value::from("5m");
+    assert_ne!(DashboardSpec::parse(&changed.to_string()).unwrap().hash, pretty.hash);
+}
+
+/// The names of the metrics in an expression.
+fn metrics(expression: &str) -> Vec<String> {
+    struct Names(Vec<String>);
+    impl ExprVisitor for Names {
+        type Error = std::convert::Infallible;
+        fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Self::Error> {
+            match expression {
+                Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
+                Expr::MatrixSelector(selector) => self.0.extend(selector.vs.name.clone()),
+                _ => {}
+            }
+            Ok(true)
+        }
+    }
+    let parsed = parser::parse(expression).unwrap_or_else(|error| panic!("{expression:?}: {error}"));
+    let mut names = Names(Vec::new());
+    let Ok(_) = walk_expr(&mut names, &parsed);
+    names.0
+}
