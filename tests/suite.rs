@@ -16,5 +16,7 @@ mod grafana_double;
 mod house;
 #[path = "suite/http.rs"]
 mod http;
+#[path = "suite/prometheus.rs"]
+mod prometheus;
 #[path = "suite/reports/mod.rs"]
 mod reports;
