@@ -71,10 +71,14 @@ pub struct DayBucket {
     pub skipped: u64,
     /// Flaky executions among the decisive ones.
     pub flaky: u64,
+    /// Runs that began with a report of it.
+    pub runs: u64,
     /// Reports that were folded.
     pub reports: u64,
     /// Reports with a failure among them.
     pub failed_reports: u64,
+    /// Reports that the infrastructure guard held out; nothing else of them is counted.
+    pub held_out_reports: u64,
     /// Durations of decisive executions.
     pub durations: DurationHistogram,
     /// Durations of whole reports.
@@ -101,8 +105,10 @@ impl DayBucket {
         self.errors += other.errors;
         self.skipped += other.skipped;
         self.flaky += other.flaky;
+        self.runs += other.runs;
         self.reports += other.reports;
         self.failed_reports += other.failed_reports;
+        self.held_out_reports += other.held_out_reports;
         self.durations.merge(&other.durations);
         self.report_durations.merge(&other.report_durations);
         self.recoveries.count += other.recoveries.count;

@@ -21,8 +21,6 @@ pub struct WindowSums {
     pub new_tests: u64,
     /// The executions.
     pub executions: DayBucket,
-    /// Reports that the infrastructure guard held out.
-    pub held_out_reports: u64,
     /// Valid defects found in production.
     pub production_defects: u64,
     /// Valid defects found before the release.
@@ -52,7 +50,6 @@ impl WindowSums {
         self.broken_tests += other.broken_tests;
         self.new_tests += other.new_tests;
         self.executions.merge(&other.executions);
-        self.held_out_reports += other.held_out_reports;
         self.production_defects += other.production_defects;
         self.pre_release_defects += other.pre_release_defects;
         self.invalid_defects += other.invalid_defects;

@@ -42,6 +42,8 @@ pub struct ReportFacts<'a> {
     pub attempt: u32,
     /// How long the whole report took, where it says so.
     pub microseconds: Option<u64>,
+    /// It is the first report of its run.
+    pub opens_run: bool,
     /// The executions, those of one test beside each other, the last of them deciding.
     pub observations: &'a [Observation],
 }
@@ -130,7 +132,7 @@ pub struct ProjectSums {
     suites: Vec<(String, DistinctTests)>,
     labels: Vec<String>,
     buckets: BTreeMap<(Day, u16), Arc<DayBucket>>,
-    held_out: DayCounts,
+    lifetime: BTreeMap<u16, Arc<DayBucket>>,
     /// The newest run that was folded, in seconds since 1970.
     pub newest: Option<i64>,
     /// The defects.
@@ -148,7 +150,6 @@ impl ProjectSums {
             debug_assert!(window.contains(*day));
             sums.executions.merge(bucket);
         }
-        sums.held_out_reports = self.held_out.sum(window);
         sums.deployments = self.deployments.all.sum(window);
         sums.failed_deployments = self.deployments.failed.sum(window);
         let leakage = Window::ending(Day::of(now), rules.leakage_window_days);
@@ -189,20 +190,26 @@ impl ProjectSums {
         })
     }
 
-    /// Days on which reports were held out, for whoever stores them.
-    pub fn held_out(&self) -> &DayCounts {
-        &self.held_out
+    /// The sums of all time by branch label: what counters show. They outlive every window, and only grow.
+    pub fn lifetime(&self) -> impl Iterator<Item = (&str, &DayBucket)> + '_ {
+        self.lifetime.iter().map(|(label, bucket)| {
+            (self.labels.get(usize::from(*label)).map_or(OTHER, String::as_str), bucket.as_ref())
+        })
+    }
+
+    /// Replaces the sums of all time by stored ones: counters do not go back when figures are folded again.
+    pub fn set_lifetime<'a>(&mut self, sums: impl IntoIterator<Item = (&'a str, DayBucket)>) {
+        self.lifetime.clear();
+        for (name, bucket) in sums {
+            let label = self.label(name);
+            self.lifetime.insert(label, Arc::new(bucket));
+        }
     }
 
     /// Adds a stored bucket.
     pub fn add_bucket(&mut self, day: Day, label: &str, bucket: &DayBucket) {
         let label = self.label(label);
         Arc::make_mut(self.buckets.entry((day, label)).or_default()).merge(bucket);
-    }
-
-    /// Adds reports that were held out on a day.
-    pub fn add_held_out(&mut self, day: Day, reports: u64) {
-        self.held_out.change(day, i64::try_from(reports).unwrap_or(i64::MAX));
     }
 
     /// Forgets the buckets before a day; whoever does so has stored them elsewhere.
@@ -218,8 +225,10 @@ impl ProjectSums {
         number_of(&mut self.suites, name, |suite| &suite.0, |name| (name, DistinctTests::default()))
     }
 
-    fn bucket(&mut self, day: Day, label: u16) -> &mut DayBucket {
-        Arc::make_mut(self.buckets.entry((day, label)).or_default())
+    /// Adds to a day and to all time.
+    fn add(&mut self, day: Day, label: u16, part: &DayBucket) {
+        Arc::make_mut(self.buckets.entry((day, label)).or_default()).merge(part);
+        Arc::make_mut(self.lifetime.entry(label).or_default()).merge(part);
     }
 }
 
@@ -252,15 +261,17 @@ impl ProjectState {
     }
 
     /// Takes a test in, with its suite and, where it is known from elsewhere, the first day it was seen.
-    /// Tests are numbered from 0, without gaps.
+    /// Tests are numbered from 0, without gaps; one that is known already stays as it is.
     pub fn register(&mut self, test: u32, suite: &str, first_day: Option<Day>) {
-        let suite = self.sums.suite(suite);
-        let state = TestState { suite, first_day, ..TestState::default() };
-        self.restore(test, state);
+        if (test as usize) < self.tests.len() {
+            return;
+        }
+        self.restore(test, suite, TestState { first_day, ..TestState::default() });
     }
 
     /// Puts a stored test back, counted as it is.
-    pub fn restore(&mut self, test: u32, state: TestState) {
+    pub fn restore(&mut self, test: u32, suite: &str, mut state: TestState) {
+        state.suite = self.sums.suite(suite);
         let index = test as usize;
         if self.tests.len() <= index {
             self.tests.resize_with(index + 1, TestState::default);
@@ -277,27 +288,18 @@ impl ProjectState {
         report: &ReportFacts<'_>,
         code: Option<&mut CodeOutcomes>,
     ) -> Standing {
-        let day = Day::of(report.at);
         let standing = report.standing(rules);
-        match standing {
-            Standing::OutOfScope => return standing,
-            Standing::HeldOut => {
-                self.sums.held_out.change(day, 1);
-                return standing;
-            }
-            Standing::Counts => {}
+        if standing == Standing::OutOfScope {
+            return standing;
         }
         self.sums.newest = self.sums.newest.max(Some(report.at));
-        let label = self.sums.label(rules.scope.label(report.branch, report.default_branch));
-        let moment = Moment {
-            report: report.id,
-            at: report.at,
-            day,
-            label,
-            on_default_branch: report.branch.is_none_or(|branch| branch == report.default_branch),
-            keep_days: rules.rules.flake_window_days.saturating_mul(2),
-        };
-        let mut bucket = DayBucket { reports: 1, ..DayBucket::default() };
+        let moment = self.moment(rules, report);
+        let Moment { day, label, .. } = moment;
+        if standing == Standing::HeldOut {
+            self.sums.add(day, label, &DayBucket { held_out_reports: 1, ..DayBucket::default() });
+            return standing;
+        }
+        let mut bucket = DayBucket { reports: 1, runs: u64::from(report.opens_run), ..DayBucket::default() };
         if report.observations.iter().any(|one| one.outcome.is_failure()) {
             bucket.failed_reports = 1;
         }
@@ -308,13 +310,32 @@ impl ProjectState {
             bucket.count(observation.outcome);
             self.observe(&moment, observation, &mut bucket);
         }
-        self.sums.bucket(day, label).merge(&bucket);
+        self.sums.add(day, label, &bucket);
         if let Some(code) = code {
             for failure in compare(code, report.observations, &moment) {
                 self.mark_flaky(failure, moment.keep_days);
             }
         }
         standing
+    }
+
+    /// Tells `code` what a report said about it that was folded before: nothing else changes.
+    pub fn recall(&mut self, rules: &CompiledRules, report: &ReportFacts<'_>, code: &mut CodeOutcomes) {
+        if report.standing(rules) == Standing::Counts {
+            let moment = self.moment(rules, report);
+            compare(code, report.observations, &moment);
+        }
+    }
+
+    fn moment(&mut self, rules: &CompiledRules, report: &ReportFacts<'_>) -> Moment {
+        Moment {
+            report: report.id,
+            at: report.at,
+            day: Day::of(report.at),
+            label: self.sums.label(rules.scope.label(report.branch, report.default_branch)),
+            on_default_branch: report.branch.is_none_or(|branch| branch == report.default_branch),
+            keep_days: rules.rules.flake_window_days.saturating_mul(2),
+        }
     }
 
     fn observe(&mut self, moment: &Moment, observation: &Observation, bucket: &mut DayBucket) {
@@ -366,7 +387,7 @@ impl ProjectState {
             report: failure.report,
             kind: FlakeKind::BothOutcomesOnOneCommit,
         });
-        self.sums.bucket(failure.day, failure.label).flaky += 1;
+        self.sums.add(failure.day, failure.label, &DayBucket { flaky: 1, ..DayBucket::default() });
         self.count(index, &before);
     }
 

@@ -26,6 +26,12 @@ pub enum StoreError {
         /// What SQLite says.
         reason: String,
     },
+    /// A part of the file is damaged.
+    #[error("a part of the store is damaged: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
     /// The file is a database of somebody else.
     #[error("{} is a SQLite database, but not one of qastack", path.display())]
     NotOurs {
@@ -80,7 +86,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Gives errors of opening a file the file's name.
-    pub fn opening(path: &Path, error: rusqlite::Error) -> Self {
+    pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
         let path = path.to_owned();
         match error.sqlite_error_code() {
@@ -89,12 +95,23 @@ impl StoreError {
             _ => Self::from(error),
         }
     }
+
+    /// Names the file in an error that does not know it.
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Damaged { reason } => Self::Corrupt { path: path.to_owned(), reason },
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { reason: error.to_string() },
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Damaged { reason: error.to_string() }
+            }
             _ => Self::Failed(Arc::new(error)),
         }
     }
@@ -106,7 +123,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Newer { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Run the qastack that wrote it, or a newer one. Nothing was changed."),
-            StoreError::Corrupt { .. } => Error::new(Code::StoreDamaged, message)
+            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Restore a backup, or move the file away to start with an empty store. Nothing was changed."),
             StoreError::NotOurs { .. } | StoreError::Unusable { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Name another file, or mend its owner and permissions. Nothing was changed."),

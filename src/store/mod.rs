@@ -2,11 +2,313 @@
 //!
 //! Only this room speaks SQL. A report is stored whole or not at all, and counted once, however often it is
 //! pushed. It never acknowledges anything before the disk has it.
+//!
+//! What came from outside (reports, defects, deployments, tokens) is the truth; the folded state is made of it by
+//! `quality`, lives in memory, and is saved now and then (`folded`). A start reads the saved state and folds the
+//! reports that came later. Only day roll-ups and counters outlive the reports they came from.
+//!
+//! * [`Store::ingest`] and the other `async` methods that change something go to the writer's thread and come
+//!   back when it is on disk and in the figures.
+//! * [`Store::snapshot`] is what `/metrics` reads; it never waits.
+//! * [`Store::read`] runs a query of [`Reader`] on a connection of its own, beside the writer.
 
+mod codec;
+mod columns;
+mod defects;
 mod error;
+mod expire;
+mod folded;
+mod index;
+mod ingest;
+mod live;
 mod model;
+mod reader;
+mod refold;
+mod schema;
+mod snapshot;
+mod statement;
+mod tally;
+mod tokens;
 mod views;
+mod writer;
 
 pub use error::StoreError;
 pub use model::*;
+pub use reader::{Ranking, Reader};
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use snapshot::{ProjectSnapshot, Snapshot};
 pub use views::*;
+
+use crate::quality::{CompiledRules, Rules};
+use ingest::{Prepared, ReportWork};
+use schema::Place;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokens::TokenBook;
+use tokio::sync::{mpsc, oneshot};
+use writer::{Applying, Message, Saved, Shared, Work, Writer};
+
+/// Works that may wait for the writer; whoever comes later waits before the queue.
+const QUEUE: usize = 1024;
+
+/// Reports with more executions are prepared on a thread of their own.
+const LARGE: usize = 2000;
+
+/// A store. It is cheap to clone; the last clone that goes ends the writer.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    messages: mpsc::Sender<Message>,
+    tokens: Arc<TokenBook>,
+    readers: Arc<Mutex<Vec<rusqlite::Connection>>>,
+    options: Arc<StoreOptions>,
+}
+
+impl Store {
+    /// Opens the store in a file, or makes it. Blocks; what is there already is read.
+    ///
+    /// A file that is damaged, newer or somebody else's is an error, and is left as it is.
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_place(Place::File(path.as_ref().to_owned()), options)
+    }
+
+    /// An empty store that lives in memory and ends with its last clone.
+    pub fn in_memory(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_place(Place::new_memory(), options)
+    }
+
+    fn open_place(place: Place, options: StoreOptions) -> Result<Self, StoreError> {
+        let wanted = Arc::new(compile(&options.rules)?);
+        let lock = place.lock()?;
+        let connection = place.open_writer(&options)?;
+        let open = |connection: &rusqlite::Connection| {
+            let rules = folded::stored_rules(connection)?.unwrap_or_else(|| Arc::clone(&wanted));
+            let mut live = folded::load(connection, rules)?;
+            let snapshot = Arc::new(live.snapshot());
+            Ok((live, snapshot, TokenBook::load(connection)?))
+        };
+        let (live, snapshot, tokens) = open(&connection).map_err(|error: StoreError| error.in_file(place.path()))?;
+        let rules_changed = live.rules.version != wanted.version;
+        let shared = Arc::new(Shared { place, live: RwLock::new(live), snapshot: RwLock::new(snapshot) });
+        let (messages, waiting) = mpsc::channel(QUEUE);
+        let writer = Writer { connection, shared: Arc::clone(&shared), index: Default::default(), lock };
+        spawn("store writer", move || writer.run(waiting))?;
+        let store =
+            Self { shared, messages, tokens: Arc::new(tokens), readers: Arc::default(), options: Arc::new(options) };
+        if rules_changed {
+            store.fold_again(wanted)?;
+        }
+        Ok(store)
+    }
+
+    /// Stores a report, whole or not at all. When this returns, it is on disk and in the figures.
+    ///
+    /// The same content for the same run, or the same idempotency key with the same content, gets the first
+    /// push's receipt; the same key with other content is [`StoreError::Conflict`].
+    pub async fn ingest(&self, report: NewReport) -> Result<Receipt, StoreError> {
+        let prepared = if report.report.executions.len() > LARGE {
+            let prepared = tokio::task::spawn_blocking(move || Prepared::new(report)).await;
+            prepared.map_err(|_| StoreError::Closed)??
+        } else {
+            Prepared::new(report)?
+        };
+        self.work(|answer| ReportWork::new(prepared, answer)).await
+    }
+
+    /// Puts defects into a project: new keys are added, known ones replaced.
+    pub async fn upsert_defects(&self, defects: NewDefects) -> Result<DefectReceipt, StoreError> {
+        check_key(&defects.project, "project")?;
+        self.work(|answer| defects::DefectsWork::new(defects, answer)).await
+    }
+
+    /// Puts a deployment into a project; the same key again replaces it.
+    pub async fn record_deployment(
+        &self,
+        project: &str,
+        deployment: Deployment,
+        received_at: i64,
+    ) -> Result<(), StoreError> {
+        check_key(project, "project")?;
+        check_key(&deployment.key, "deployment")?;
+        let project = project.to_owned();
+        self.work(|answer| defects::DeploymentWork::new(project, deployment, received_at, answer)).await
+    }
+
+    /// Counts a push that was refused before it could be stored.
+    pub async fn count_rejection(&self, rejection: Rejection) -> Result<(), StoreError> {
+        self.change(move |applying| {
+            applying.tally.push(&rejection.format, &rejection.reason, rejection.bytes);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a token. Its name must be free.
+    pub async fn create_token(&self, new: NewToken) -> Result<Token, StoreError> {
+        check_key(&new.name, "token")?;
+        let sha256 = new.sha256;
+        let token = self.change(move |applying| tokens::insert(applying.connection, &new)).await?;
+        self.tokens.add(sha256, token.clone());
+        Ok(token)
+    }
+
+    /// Revokes a token, by its number or its name.
+    pub async fn revoke_token(&self, name_or_id: &str, now: i64) -> Result<Token, StoreError> {
+        let name_or_id = name_or_id.to_owned();
+        let token = self.change(move |applying| tokens::revoke(applying.connection, &name_or_id, now)).await?;
+        self.tokens.remove(token.id);
+        Ok(token)
+    }
+
+    /// The token whose secret has this SHA-256, unless it is revoked. Does not wait; the use is noted, and
+    /// written down within a minute.
+    pub fn authenticate(&self, sha256: &[u8; 32], now: i64) -> Option<Token> {
+        let token = self.tokens.find(sha256)?;
+        if self.tokens.used(sha256, now) {
+            let (answer, _) = oneshot::channel();
+            let id = token.id;
+            let note = statement::Statement::new(
+                move |applying: &mut Applying<'_>| tokens::note_use(applying.connection, id, now),
+                answer,
+            );
+            // A full queue is no reason to refuse anybody.
+            let _ = self.messages.try_send(Message::Work(Box::new(note)));
+        }
+        Some(token)
+    }
+
+    /// What `/metrics` reads: everything as of the last commit. It never waits for the writer.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot()
+    }
+
+    /// Whether anything was ever stored.
+    pub fn has_input(&self) -> bool {
+        self.snapshot().has_input()
+    }
+
+    /// Runs a query beside the writer, on a thread of its own.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.read_blocking(query)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs a query beside the writer, on this thread.
+    pub fn read_blocking<T>(&self, query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.shared.place.open_reader()?,
+        };
+        let result = query(&Reader::new(&connection, &self.shared));
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < 4 {
+            readers.push(connection);
+        }
+        result.map_err(|error| error.in_file(self.shared.place.path()))
+    }
+
+    /// Computes figures under other rules from now on: everything is folded again, while the old figures are
+    /// served. Returns when the new ones stand.
+    pub async fn set_rules(&self, rules: Rules) -> Result<(), StoreError> {
+        let rules = Arc::new(compile(&rules)?);
+        {
+            let live = self.shared.live.read().unwrap_or_else(PoisonError::into_inner);
+            if live.folding.is_none() && live.rules.version == rules.version {
+                return Ok(());
+            }
+        }
+        self.fold_again(rules)?.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Removes what is older than the retention, or what must go to keep the size. Returns how many reports went.
+    pub async fn expire(&self, now: i64) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let options = (*self.options).clone();
+            let (answer, answered) = oneshot::channel();
+            let expire = Box::new(expire::Expire::new(options, now, answer));
+            self.send(Message::Alone(expire, Saved::Before)).await?;
+            match answered.await.map_err(|_| StoreError::Closed)?? {
+                0 => return Ok(removed),
+                step => removed += step,
+            }
+        }
+    }
+
+    /// Saves the folded state and ends the writer, after all that waits is done. Later calls are
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.messages.send(Message::Close(done)).await.is_ok() {
+            // An error means that it has ended already.
+            let _ = ended.await;
+        }
+    }
+
+    /// Folds everything again on a thread of its own.
+    fn fold_again(&self, rules: Arc<CompiledRules>) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
+        {
+            let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
+            live.folding = Some(rules.version.clone());
+            *self.shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live.snapshot());
+        }
+        let (answer, done) = oneshot::channel();
+        let (shared, messages) = (Arc::clone(&self.shared), self.messages.downgrade());
+        spawn("store fold", move || match refold::refold(&shared.place, rules) {
+            Ok(folded) => {
+                if let Some(messages) = messages.upgrade() {
+                    // A closed store folds again when it is opened.
+                    let exchange = Box::new(refold::Exchange::new(folded, answer));
+                    let _ = messages.blocking_send(Message::Alone(exchange, Saved::WhenDue));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the figures could not be folded under the new rules");
+                // The caller may have gone.
+                let _ = answer.send(Err(error));
+            }
+        })?;
+        Ok(done)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), StoreError> {
+        self.messages.send(message).await.map_err(|_| StoreError::Closed)
+    }
+
+    async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Applying<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.work(|answer| statement::Statement::new(change, answer)).await
+    }
+
+    async fn work<T, W: Work + 'static>(
+        &self,
+        work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> W,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Work(Box::new(work(answer)))).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn compile(rules: &Rules) -> Result<CompiledRules, StoreError> {
+    rules.check().and_then(|()| rules.compile()).map_err(|error| StoreError::Invalid { reason: error.to_string() })
+}
+
+fn check_key(key: &str, of: &str) -> Result<(), StoreError> {
+    if key.trim().is_empty() {
+        return Err(StoreError::Invalid { reason: format!("the {of}'s key is empty") });
+    }
+    Ok(())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map(drop).map_err(|error| StoreError::Invalid { reason: format!("a thread could not be started: {error}") })
+}

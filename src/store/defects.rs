@@ -1,0 +1,196 @@
+//! Defects and deployments on their way into the store: new keys are added, known ones replaced.
+
+use super::error::StoreError;
+use super::live::Live;
+use super::model::{DefectReceipt, Deployment, NewDefects};
+use super::writer::{Applying, Work};
+use crate::quality::{CompiledRules, Day, Defect, Phase};
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::oneshot::Sender;
+
+/// Defects that are being stored.
+pub(super) struct DefectsWork {
+    new: NewDefects,
+    answer: Sender<Result<DefectReceipt, StoreError>>,
+    receipt: DefectReceipt,
+    project: i64,
+    /// For each changed defect what it was, if it was known, and its place among the new ones.
+    changes: Vec<(Option<Defect>, usize)>,
+}
+
+impl DefectsWork {
+    pub(super) fn new(new: NewDefects, answer: Sender<Result<DefectReceipt, StoreError>>) -> Self {
+        Self { new, answer, receipt: DefectReceipt::default(), project: 0, changes: Vec::new() }
+    }
+
+    fn upsert(&mut self, connection: &Connection, index: usize) -> Result<(), StoreError> {
+        let defect = &self.new.defects[index];
+        let json = to_json(defect)?;
+        let mut known = connection.prepare_cached("SELECT defect FROM defect WHERE project_id = ?1 AND key = ?2")?;
+        let before: Option<String> = known.query_row((self.project, &defect.key), |row| row.get(0)).optional()?;
+        match before {
+            Some(before) if before == json => {
+                self.receipt.unchanged += 1;
+                return Ok(());
+            }
+            Some(before) => {
+                self.receipt.changed += 1;
+                self.changes.push((Some(from_json(&before)?), index));
+            }
+            None => {
+                self.receipt.added += 1;
+                self.changes.push((None, index));
+            }
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO defect (project_id, key, created_at, defect) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (project_id, key) DO UPDATE SET created_at = excluded.created_at, defect = excluded.defect",
+            )?
+            .execute((self.project, &defect.key, defect.created_at, json))?;
+        Ok(())
+    }
+
+    fn classify(&mut self, rules: &CompiledRules) {
+        for defect in &self.new.defects {
+            let class = rules.classify(defect);
+            match (class.valid, class.phase) {
+                (false, _) => self.receipt.invalid += 1,
+                (true, Phase::Production) => self.receipt.production += 1,
+                (true, Phase::PreRelease) => self.receipt.pre_release += 1,
+            }
+        }
+    }
+}
+
+impl Work for DefectsWork {
+    fn rows(&self) -> usize {
+        self.new.defects.len().max(1)
+    }
+
+    fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
+        (self.receipt, self.changes) = (DefectReceipt::default(), Vec::new());
+        self.project = applying.index.project(applying.connection, &self.new.project, None, self.new.received_at)?.id;
+        for index in 0..self.new.defects.len() {
+            self.upsert(applying.connection, index)?;
+        }
+        self.classify(applying.rules);
+        applying.tally.push("defects", "stored", self.new.bytes);
+        Ok(())
+    }
+
+    fn fold(&mut self, _: &Connection, live: &mut Live) -> Result<(), StoreError> {
+        let rules = std::sync::Arc::clone(&live.rules);
+        let project = live.project(self.project);
+        if project.key.is_empty() {
+            project.key.clone_from(&self.new.project);
+        }
+        let sums = &mut project.state.sums.defects;
+        for (before, index) in std::mem::take(&mut self.changes) {
+            if let Some(before) = before {
+                sums.remove(&before, &rules.classify(&before));
+            }
+            let after = &self.new.defects[index];
+            sums.add(after, &rules.classify(after));
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        // The caller may have gone; the defects are stored all the same.
+        let _ = self.answer.send(result.map(|()| self.receipt));
+    }
+}
+
+/// A deployment that is being stored.
+pub(super) struct DeploymentWork {
+    project_key: String,
+    new: Deployment,
+    answer: Sender<Result<(), StoreError>>,
+    project: i64,
+    before: Option<(i64, bool)>,
+    received_at: i64,
+}
+
+impl DeploymentWork {
+    pub(super) fn new(
+        project: String,
+        new: Deployment,
+        received_at: i64,
+        answer: Sender<Result<(), StoreError>>,
+    ) -> Self {
+        Self { project_key: project, new, answer, project: 0, before: None, received_at }
+    }
+}
+
+impl Work for DeploymentWork {
+    fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
+        let connection = applying.connection;
+        self.project = applying.index.project(connection, &self.project_key, None, self.received_at)?.id;
+        self.before = connection
+            .prepare_cached("SELECT at, failed FROM deployment WHERE project_id = ?1 AND key = ?2")?
+            .query_row((self.project, &self.new.key), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Deployment { key, environment, version, commit, at, failed } = &self.new;
+        connection
+            .prepare_cached(
+                "INSERT INTO deployment (project_id, key, environment, version, commit_sha, at, failed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (project_id, key) DO UPDATE SET \
+                 environment = excluded.environment, version = excluded.version, commit_sha = excluded.commit_sha, \
+                 at = excluded.at, failed = excluded.failed",
+            )?
+            .execute((self.project, key, environment, version, commit, at, failed))?;
+        Ok(())
+    }
+
+    fn fold(&mut self, _: &Connection, live: &mut Live) -> Result<(), StoreError> {
+        let project = live.project(self.project);
+        if project.key.is_empty() {
+            project.key.clone_from(&self.project_key);
+        }
+        if let Some((at, failed)) = self.before.take() {
+            count_deployment(project, at, failed, -1);
+        }
+        count_deployment(project, self.new.at, self.new.failed, 1);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        // The caller may have gone; the deployment is stored all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+fn count_deployment(project: &mut super::live::LiveProject, at: i64, failed: bool, by: i64) {
+    let deployments = &mut project.state.sums.deployments;
+    deployments.all.change(Day::of(at), by);
+    if failed {
+        deployments.failed.change(Day::of(at), by);
+    }
+}
+
+/// Counts all stored defects and deployments in.
+pub(super) fn load(connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
+    let rules = std::sync::Arc::clone(&live.rules);
+    let mut defects = connection.prepare("SELECT project_id, defect FROM defect")?;
+    let mut rows = defects.query([])?;
+    while let Some(row) = rows.next()? {
+        let defect = from_json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let class = rules.classify(&defect);
+        live.project(row.get(0)?).state.sums.defects.add(&defect, &class);
+    }
+    let mut deployments = connection.prepare("SELECT project_id, at, failed FROM deployment")?;
+    let mut rows = deployments.query([])?;
+    while let Some(row) = rows.next()? {
+        count_deployment(live.project(row.get(0)?), row.get(1)?, row.get(2)?, 1);
+    }
+    Ok(())
+}
+
+fn to_json(defect: &Defect) -> Result<String, StoreError> {
+    serde_json::to_string(defect).map_err(|error| StoreError::Invalid { reason: format!("{}: {error}", defect.key) })
+}
+
+pub(super) fn from_json(json: &str) -> Result<Defect, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Damaged { reason: format!("a defect: {error}") })
+}

@@ -1,0 +1,362 @@
+//! A report on its way into the store.
+
+use super::columns::{self, StoredExecution};
+use super::error::StoreError;
+use super::index::{self, NewTest};
+use super::live::{FoldableReport, Hash, Live};
+use super::model::{NewReport, Receipt, RunMeta};
+use super::writer::{Applying, Work};
+use crate::quality::{Day, Observation};
+use crate::reports::{Counts, Execution, Warning};
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::oneshot::Sender;
+
+/// Warnings of one report that are kept word for word.
+const KEPT_WARNINGS: usize = 50;
+
+/// A report with everything worked out that does not need the database.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    new: NewReport,
+    at: i64,
+    identity: Hash,
+    content: Hash,
+    code: Option<Hash>,
+    fingerprints: Vec<Hash>,
+    details: Option<Vec<u8>>,
+    format: String,
+}
+
+impl Prepared {
+    /// Works out hashes, sizes and texts: the caller's share of the work, so that the writer has little to do.
+    pub(super) fn new(mut new: NewReport) -> Result<Self, StoreError> {
+        if new.project.trim().is_empty() {
+            return Err(StoreError::Invalid { reason: "the project's key is empty".to_owned() });
+        }
+        if u32::try_from(new.report.executions.len()).is_err() {
+            return Err(StoreError::Invalid { reason: "the report has more than 4,294,967,295 executions".to_owned() });
+        }
+        new.meta.attempt = new.meta.attempt.max(1);
+        if let Some(cell) = new.meta.variant.as_deref().filter(|cell| !cell.is_empty()) {
+            for execution in &mut new.report.executions {
+                let own = &mut execution.test.variant;
+                *own = if own.is_empty() { cell.to_owned() } else { format!("{cell} {own}") };
+            }
+        }
+        let (identity, content) = identities(&new);
+        Ok(Self {
+            // What is not here yet cannot have happened, whatever another computer's clock says.
+            at: new.meta.started_at.map_or(new.received_at, |started| started.min(new.received_at)),
+            identity,
+            content,
+            code: code(&new.meta),
+            fingerprints: new.report.executions.iter().map(|execution| index::fingerprint(&execution.test)).collect(),
+            details: columns::encode_details(&new.report.executions),
+            format: word(&new.report.format),
+            new,
+        })
+    }
+
+    /// Executions, sorted by test as the columns want them.
+    fn executions(&self, numbers: &[u32]) -> Vec<StoredExecution> {
+        let mut detail = 0..;
+        let mut stored: Vec<StoredExecution> = self
+            .new
+            .report
+            .executions
+            .iter()
+            .zip(numbers)
+            .map(|(execution, &test)| StoredExecution {
+                observation: Observation {
+                    test,
+                    outcome: execution.outcome,
+                    flaky: execution.flaky,
+                    microseconds: execution.duration.map(columns::microseconds),
+                },
+                attempts: execution.attempts.len().max(1) as u64,
+                detail: if columns::has_details(execution) { detail.next() } else { None },
+            })
+            .collect();
+        // The sort is stable: of one test's records the report's last one stays the last.
+        stored.sort_by_key(|execution| execution.observation.test);
+        stored
+    }
+}
+
+/// A format's word, as its JSON form has it.
+pub(super) fn word(format: &crate::reports::Format) -> String {
+    serde_json::to_value(format).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The hash that makes reports one run, and the hash that makes pushes the same push.
+fn identities(new: &NewReport) -> (Hash, Hash) {
+    let meta = &new.meta;
+    let attempt = meta.attempt.to_le_bytes();
+    let text = |text: &'_ Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
+    let mut run = vec![
+        text(&meta.run),
+        Some(attempt.to_vec()),
+        text(&meta.job),
+        text(&meta.shard),
+        text(&meta.environment),
+        text(&meta.variant),
+    ];
+    if meta.run.is_none() {
+        // Without a key, only the same report of the same code is the same run.
+        run.extend([text(&meta.branch), text(&meta.commit), text(&meta.tree), Some(new.sha256.to_vec())]);
+    }
+    let identity = index::hash(run.iter().map(|part| part.as_deref()));
+    (identity, index::hash([Some(&identity[..]), Some(&new.sha256[..])]))
+}
+
+/// The hash of the code that outcomes can be compared on. Test variants are part of the tests themselves.
+fn code(meta: &RunMeta) -> Option<Hash> {
+    let filled = |text: &'_ Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let (kind, id) = match (filled(&meta.tree), filled(&meta.commit)) {
+        (Some(tree), _) => ("tree", tree),
+        (None, Some(commit)) => ("commit", commit),
+        (None, None) => return None,
+    };
+    Some(index::hash([
+        Some(kind.as_bytes()),
+        Some(id.as_bytes()),
+        meta.environment.as_ref().map(|text| text.as_bytes()),
+    ]))
+}
+
+/// A report that is being stored.
+pub(super) struct ReportWork {
+    prepared: Prepared,
+    answer: Sender<Result<Receipt, StoreError>>,
+    outcome: Option<Result<Receipt, StoreError>>,
+    stored: Option<(FoldableReport, Vec<NewTest>, Option<String>)>,
+}
+
+impl ReportWork {
+    pub(super) fn new(prepared: Prepared, answer: Sender<Result<Receipt, StoreError>>) -> Self {
+        Self { prepared, answer, outcome: None, stored: None }
+    }
+
+    /// What became of the same push before, if there was one.
+    fn earlier(
+        &self,
+        applying: &Applying<'_>,
+        project: i64,
+    ) -> Result<Option<Result<Receipt, StoreError>>, StoreError> {
+        let receipt = |sql: &str, value: &dyn rusqlite::ToSql| {
+            let mut statement = applying.connection.prepare_cached(sql)?;
+            statement.query_row((project, value), |row| self.receipt_of(applying, row)).optional()
+        };
+        if let Some(key) = &self.prepared.new.idempotency_key {
+            let found = receipt(&format!("{RECEIPT} AND r.idempotency_key = ?2"), key)?;
+            if let Some((receipt, content)) = found {
+                let same = content == self.prepared.content;
+                return Ok(Some(if same { Ok(receipt) } else { Err(StoreError::Conflict { key: key.clone() }) }));
+            }
+        }
+        let found = receipt(&format!("{RECEIPT} AND r.content = ?2"), &self.prepared.content)?;
+        Ok(found.map(|(receipt, _)| Ok(receipt)))
+    }
+
+    fn receipt_of(&self, applying: &Applying<'_>, row: &rusqlite::Row<'_>) -> rusqlite::Result<(Receipt, Hash)> {
+        let counts = read_counts(row, 3)?;
+        let branch: Option<String> = row.get(9)?;
+        let failed = counts.failed + counts.errors;
+        let receipt = Receipt {
+            report: row.get(0)?,
+            run: row.get(1)?,
+            project: self.prepared.new.project.clone(),
+            duplicate: true,
+            counts,
+            flaky: row.get(7)?,
+            new_tests: row.get(8)?,
+            standing: applying.rules.standing(branch.as_deref(), row.get(10)?, counts.passed + failed, failed),
+            received_at: row.get(11)?,
+        };
+        Ok((receipt, row.get(2)?))
+    }
+
+    fn insert(&mut self, applying: &mut Applying<'_>) -> Result<Receipt, StoreError> {
+        let Prepared { new, at, code, .. } = &self.prepared;
+        let connection = applying.connection;
+        let meta = &new.meta;
+        let default_branch = meta.default_branch.as_deref();
+        let project = applying.index.project(connection, &new.project, default_branch, new.received_at)?;
+        let tests =
+            self.prepared.fingerprints.iter().zip(new.report.executions.iter().map(|execution| &execution.test));
+        let (numbers, new_tests) = project.numbers(connection, Day::of(*at), tests)?;
+        let (project_id, default_branch) = (project.id, project.default_branch.clone());
+        let (run, opens_run) = self.run(connection, project_id)?;
+        let executions = self.prepared.executions(&numbers);
+        let counts = new.report.counts();
+        let microseconds = new.report.duration.map(columns::microseconds).or_else(|| total(&new.report.executions));
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO report (project_id, run_id, content, idempotency_key, code, format, bytes, token_id, at, \
+             received_at, passed, failed, errors, skipped, flaky, new_tests, microseconds, warnings, executions) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        )?;
+        let report = insert.insert(rusqlite::params![
+            project_id,
+            run,
+            self.prepared.content,
+            new.idempotency_key,
+            code,
+            self.prepared.format,
+            new.bytes as i64,
+            new.token,
+            at,
+            new.received_at,
+            counts.passed as i64,
+            counts.failed as i64,
+            counts.errors as i64,
+            counts.skipped as i64,
+            new.report.flaky() as i64,
+            new_tests.len() as i64,
+            microseconds.map(|microseconds| microseconds as i64),
+            kept_warnings(&new.report.warnings),
+            columns::encode_executions(&executions),
+        ])?;
+        if let Some(details) = &self.prepared.details {
+            connection
+                .prepare_cached("INSERT INTO report_details (report_id, details) VALUES (?1, ?2)")?
+                .execute((report, details))?;
+        }
+        let decisive = counts.passed + counts.failed + counts.errors;
+        let receipt = Receipt {
+            report,
+            run,
+            project: new.project.clone(),
+            duplicate: false,
+            counts,
+            flaky: new.report.flaky(),
+            new_tests: new_tests.len() as u64,
+            standing: applying.rules.standing(
+                meta.branch.as_deref(),
+                meta.attempt,
+                decisive,
+                counts.failed + counts.errors,
+            ),
+            received_at: new.received_at,
+        };
+        let foldable = FoldableReport {
+            id: report,
+            project: project_id,
+            at: *at,
+            branch: meta.branch.clone(),
+            attempt: meta.attempt,
+            microseconds,
+            opens_run,
+            code: *code,
+            observations: executions.into_iter().map(|execution| execution.observation).collect(),
+        };
+        self.stored = Some((foldable, new_tests, default_branch));
+        Ok(receipt)
+    }
+
+    /// The run's number, and whether it was made just now.
+    fn run(&self, connection: &Connection, project: i64) -> Result<(i64, bool), StoreError> {
+        let mut known = connection.prepare_cached("SELECT id FROM run WHERE project_id = ?1 AND identity = ?2")?;
+        if let Some(run) = known.query_row((project, self.prepared.identity), |row| row.get(0)).optional()? {
+            return Ok((run, false));
+        }
+        let meta = &self.prepared.new.meta;
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO run (project_id, identity, run_key, attempt, job, shard, environment, variant, branch, \
+             commit_sha, tree_sha, pull_request, ci_provider, ci_url, at, received_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?;
+        let run = insert.insert((
+            project,
+            self.prepared.identity,
+            &meta.run,
+            meta.attempt,
+            &meta.job,
+            &meta.shard,
+            &meta.environment,
+            &meta.variant,
+            &meta.branch,
+            &meta.commit,
+            &meta.tree,
+            &meta.pull_request,
+            &meta.ci_provider,
+            &meta.ci_url,
+            self.prepared.at,
+            self.prepared.new.received_at,
+        ))?;
+        Ok((run, true))
+    }
+}
+
+/// The columns of a receipt.
+const RECEIPT: &str = "SELECT r.id, r.run_id, r.content, r.passed, r.failed, r.errors, r.skipped, r.flaky, r.new_tests, \
+    run.branch, run.attempt, r.received_at FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1";
+
+/// Reads passed, failed, errors and skipped from four columns.
+pub(super) fn read_counts(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Counts> {
+    let (passed, failed) = (row.get::<_, u64>(first)?, row.get::<_, u64>(first + 1)?);
+    let (errors, skipped) = (row.get::<_, u64>(first + 2)?, row.get::<_, u64>(first + 3)?);
+    Ok(Counts { tests: passed + failed + errors + skipped, passed, failed, errors, skipped })
+}
+
+fn total(executions: &[Execution]) -> Option<u64> {
+    let durations = executions.iter().filter_map(|execution| execution.duration);
+    durations.map(columns::microseconds).reduce(u64::saturating_add)
+}
+
+fn kept_warnings(warnings: &[Warning]) -> Option<String> {
+    if warnings.is_empty() {
+        return None;
+    }
+    let kept: Vec<String> =
+        warnings.iter().take(KEPT_WARNINGS).map(|warning| format!("line {}: {}", warning.line, warning.text)).collect();
+    Some(kept.join("\n"))
+}
+
+impl Work for ReportWork {
+    fn rows(&self) -> usize {
+        1 + self.prepared.new.report.executions.len()
+    }
+
+    fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
+        self.stored = None;
+        let new = &self.prepared.new;
+        let project = applying.index.project(applying.connection, &new.project, None, new.received_at)?.id;
+        let earlier = self.earlier(applying, project)?;
+        let outcome = match earlier {
+            Some(outcome) => outcome,
+            None => Ok(self.insert(applying)?),
+        };
+        let (format, bytes) = (&self.prepared.format, self.prepared.new.bytes);
+        match &outcome {
+            Ok(receipt) if receipt.duplicate => applying.tally.push(format, "duplicate", bytes),
+            Ok(_) => {
+                applying.tally.push(format, "stored", bytes);
+                for warning in &self.prepared.new.report.warnings {
+                    applying.tally.warning(warning.code, 1);
+                }
+            }
+            Err(_) => applying.tally.push(format, "conflict", bytes),
+        }
+        self.outcome = Some(outcome);
+        Ok(())
+    }
+
+    fn fold(&mut self, connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
+        let Some((report, new_tests, default_branch)) = self.stored.take() else { return Ok(()) };
+        let project = live.project(report.project);
+        if project.key.is_empty() {
+            project.key.clone_from(&self.prepared.new.project);
+        }
+        project.default_branch = default_branch;
+        for test in new_tests {
+            project.state.register(test.number, &test.suite, Some(test.first_day));
+        }
+        live.fold(connection, &report)
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        let Self { answer, outcome, .. } = *self;
+        // The caller may have gone; the report is stored all the same.
+        let _ = answer.send(result.and_then(|()| outcome.unwrap_or(Err(StoreError::Closed))));
+    }
+}

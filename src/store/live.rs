@@ -1,0 +1,259 @@
+//! The folded state of every project, in memory, as of the last commit.
+
+use super::codec::Malformed;
+use super::columns::decode_executions;
+use super::error::StoreError;
+use super::snapshot::{ProjectSnapshot, Snapshot};
+use super::views::IngestTotals;
+use crate::quality::{CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts};
+use rusqlite::{Connection, Row};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A hash of 16 bytes.
+pub(super) type Hash = [u8; 16];
+
+/// Tests whose outcomes on one piece of code are kept in memory, before the older half is forgotten.
+const CACHED_OUTCOMES: usize = 400_000;
+
+/// A project, folded.
+#[derive(Debug, Default)]
+pub(super) struct LiveProject {
+    pub(super) key: String,
+    pub(super) default_branch: Option<String>,
+    pub(super) state: ProjectState,
+    /// From this day on the day buckets in memory are whole; earlier ones only add to what is stored.
+    pub(super) whole_from: Option<Day>,
+}
+
+/// Every project, folded up to the report `through`.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) rules: Arc<CompiledRules>,
+    pub(super) projects: BTreeMap<i64, LiveProject>,
+    pub(super) through: i64,
+    pub(super) ingest: Arc<IngestTotals>,
+    /// Executions and reports folded since the state was last saved.
+    pub(super) unsaved: (usize, usize),
+    pub(super) folding: Option<String>,
+    codes: CodeCache,
+    touched: BTreeSet<i64>,
+    published: BTreeMap<String, Arc<ProjectSnapshot>>,
+}
+
+/// A stored report, as far as folding needs it.
+#[derive(Debug, Clone)]
+pub(super) struct FoldableReport {
+    pub(super) id: i64,
+    pub(super) project: i64,
+    pub(super) at: i64,
+    pub(super) branch: Option<String>,
+    pub(super) attempt: u32,
+    pub(super) microseconds: Option<u64>,
+    pub(super) opens_run: bool,
+    pub(super) code: Option<Hash>,
+    pub(super) observations: Vec<Observation>,
+}
+
+/// The columns of a [`FoldableReport`], of `report AS r JOIN run ON run.id = r.run_id`.
+const FOLDABLE: &str = "r.id, r.project_id, r.at, run.branch, run.attempt, r.microseconds, r.code, r.executions, \
+    NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.run_id = r.run_id AND earlier.id < r.id)";
+
+impl FoldableReport {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let executions = decode_executions(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        Ok(Self {
+            id: row.get(0)?,
+            project: row.get(1)?,
+            at: row.get(2)?,
+            branch: row.get(3)?,
+            attempt: row.get(4)?,
+            microseconds: row.get(5)?,
+            opens_run: row.get(8)?,
+            code: row.get(6)?,
+            observations: executions.into_iter().map(|execution| execution.observation).collect(),
+        })
+    }
+
+    fn facts<'a>(&'a self, default_branch: &'a str) -> ReportFacts<'a> {
+        ReportFacts {
+            id: self.id,
+            at: self.at,
+            branch: self.branch.as_deref(),
+            default_branch,
+            attempt: self.attempt,
+            microseconds: self.microseconds,
+            opens_run: self.opens_run,
+            observations: &self.observations,
+        }
+    }
+}
+
+impl Live {
+    pub(super) fn new(rules: Arc<CompiledRules>) -> Self {
+        Self {
+            rules,
+            projects: BTreeMap::new(),
+            through: 0,
+            ingest: Arc::default(),
+            unsaved: (0, 0),
+            folding: None,
+            codes: CodeCache::default(),
+            touched: BTreeSet::new(),
+            published: BTreeMap::new(),
+        }
+    }
+
+    /// Folds a report in. Other reports on the same code are read from the connection where they are not known.
+    pub(super) fn fold(&mut self, connection: &Connection, report: &FoldableReport) -> Result<(), StoreError> {
+        let project = self.projects.entry(report.project).or_default();
+        if report.id <= self.through {
+            // It was folded already, from the stored reports.
+            return Ok(());
+        }
+        let default_branch = project.default_branch.clone().unwrap_or_else(|| self.rules.rules.default_branch.clone());
+        let code = match report.code {
+            None => None,
+            Some(code) => {
+                Some(self.codes.get(connection, &self.rules, report, code, &mut project.state, &default_branch)?)
+            }
+        };
+        project.state.fold(&self.rules, &report.facts(&default_branch), code);
+        self.through = self.through.max(report.id);
+        self.unsaved.0 = self.unsaved.0.saturating_add(report.observations.len());
+        self.unsaved.1 = self.unsaved.1.saturating_add(1);
+        self.touched.insert(report.project);
+        Ok(())
+    }
+
+    /// Folds all stored reports after `self.through` in, up to and with `through`.
+    pub(super) fn fold_stored(&mut self, connection: &Connection, through: i64) -> Result<(), StoreError> {
+        let sql = format!(
+            "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id WHERE r.id > ?1 AND r.id <= ?2 ORDER BY r.id"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([self.through, through])?;
+        while let Some(row) = rows.next()? {
+            let report = FoldableReport::read(row)?;
+            self.fold(connection, &report)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over from the state before what the stored reports do not tell any more: counters, and the days
+    /// whose reports are gone.
+    pub(super) fn keep_what_cannot_be_folded_again(&mut self, before: &Self, first_day_with_reports: Option<Day>) {
+        self.ingest = Arc::clone(&before.ingest);
+        for (id, old) in &before.projects {
+            let project = self.project(*id);
+            let sums = &mut project.state.sums;
+            sums.set_lifetime(old.state.sums.lifetime().map(|(branch, bucket)| (branch, bucket.clone())));
+            for (day, branch, bucket) in old.state.sums.buckets() {
+                if first_day_with_reports.is_none_or(|first| day < first) {
+                    sums.add_bucket(day, branch, bucket);
+                }
+            }
+            project.whole_from = old.whole_from;
+        }
+    }
+
+    /// A project to change; what it shows is renewed with the next snapshot.
+    pub(super) fn project(&mut self, id: i64) -> &mut LiveProject {
+        self.touched.insert(id);
+        self.projects.entry(id).or_default()
+    }
+
+    /// The project with a key.
+    pub(super) fn project_by_key(&self, key: &str) -> Option<(i64, &LiveProject)> {
+        self.projects.iter().find(|(_, project)| project.key == key).map(|(id, project)| (*id, project))
+    }
+
+    /// What readers see from now on: projects that were not touched since the last snapshot are shared with it.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(project) = self.projects.get(&id) else { continue };
+            let shown = ProjectSnapshot {
+                key: project.key.clone(),
+                default_branch: project
+                    .default_branch
+                    .clone()
+                    .unwrap_or_else(|| self.rules.rules.default_branch.clone()),
+                sums: project.state.sums.clone(),
+            };
+            self.published.insert(project.key.clone(), Arc::new(shown));
+        }
+        Snapshot {
+            rules: Arc::clone(&self.rules),
+            projects: self.published.clone(),
+            ingest: Arc::clone(&self.ingest),
+            folding: self.folding.clone(),
+        }
+    }
+}
+
+/// What is known about code that reports came from lately, in two generations: when the young one is full, it
+/// becomes the old one, and what was old is forgotten. What is forgotten can be read again.
+#[derive(Debug, Default)]
+struct CodeCache {
+    young: HashMap<(i64, Hash), CodeOutcomes>,
+    old: HashMap<(i64, Hash), CodeOutcomes>,
+    young_tests: usize,
+}
+
+impl CodeCache {
+    fn get(
+        &mut self,
+        connection: &Connection,
+        rules: &CompiledRules,
+        report: &FoldableReport,
+        code: Hash,
+        state: &mut ProjectState,
+        default_branch: &str,
+    ) -> Result<&mut CodeOutcomes, StoreError> {
+        let key = (report.project, code);
+        // What the report itself will add counts, too, so that a piece of code that many reports share is seen.
+        self.young_tests += report.observations.len();
+        if !self.young.contains_key(&key) {
+            let outcomes = match self.old.remove(&key) {
+                Some(outcomes) => outcomes,
+                None => recall(connection, rules, report, code, state, default_branch)?,
+            };
+            if self.young_tests > CACHED_OUTCOMES {
+                self.old = std::mem::take(&mut self.young);
+                self.young_tests = report.observations.len();
+            }
+            self.young_tests += outcomes.tests();
+            self.young.insert(key, outcomes);
+        }
+        Ok(self.young.entry(key).or_default())
+    }
+}
+
+/// Reads what earlier reports said about a piece of code.
+fn recall(
+    connection: &Connection,
+    rules: &CompiledRules,
+    report: &FoldableReport,
+    code: Hash,
+    state: &mut ProjectState,
+    default_branch: &str,
+) -> Result<CodeOutcomes, StoreError> {
+    let sql = format!(
+        "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
+         WHERE r.project_id = ?1 AND r.code = ?2 AND r.id < ?3 ORDER BY r.id"
+    );
+    let mut outcomes = CodeOutcomes::default();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query((report.project, code, report.id))?;
+    while let Some(row) = rows.next()? {
+        let earlier = FoldableReport::read(row)?;
+        state.recall(rules, &earlier.facts(default_branch), &mut outcomes);
+    }
+    Ok(outcomes)
+}
+
+impl From<Malformed> for StoreError {
+    fn from(error: Malformed) -> Self {
+        Self::Damaged { reason: error.to_string() }
+    }
+}

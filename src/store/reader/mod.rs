@@ -1,0 +1,83 @@
+//! Queries beside the writer.
+
+mod explain;
+mod runs;
+mod tests;
+
+pub use tests::Ranking;
+
+use super::error::StoreError;
+use super::live::Live;
+use super::model::Token;
+use super::views::{BranchSummary, ProjectSummary};
+use super::writer::Shared;
+use rusqlite::Connection;
+use std::sync::{PoisonError, RwLockReadGuard};
+
+/// A connection that only reads, and the folded state.
+pub struct Reader<'a> {
+    connection: &'a Connection,
+    shared: &'a Shared,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(connection: &'a Connection, shared: &'a Shared) -> Self {
+        Self { connection, shared }
+    }
+
+    pub(super) fn live(&self) -> RwLockReadGuard<'_, Live> {
+        self.shared.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All projects, by key.
+    pub fn projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
+        let fallback = self.live().rules.rules.default_branch.clone();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT p.key, coalesce(p.default_branch, ?1), (SELECT count(*) FROM run WHERE project_id = p.id), \
+             (SELECT coalesce(max(number) + 1, 0) FROM test WHERE project_id = p.id), \
+             (SELECT count(*) FROM defect WHERE project_id = p.id), \
+             (SELECT received_at FROM report WHERE id = (SELECT max(r.id) FROM report AS r WHERE r.project_id = p.id)) \
+             FROM project AS p ORDER BY p.key",
+        )?;
+        let rows = statement.query_map([fallback], |row| {
+            Ok(ProjectSummary {
+                key: row.get(0)?,
+                default_branch: row.get(1)?,
+                runs: row.get(2)?,
+                tests: row.get(3)?,
+                defects: row.get(4)?,
+                last_report_at: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The branches of a project, the one with the newest run first.
+    pub fn branches(&self, project: &str) -> Result<Vec<BranchSummary>, StoreError> {
+        let project = self.project_id(project)?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT branch, count(*), max(at) FROM run WHERE project_id = ?1 GROUP BY branch ORDER BY max(at) DESC",
+        )?;
+        let rows = statement.query_map([project], |row| {
+            Ok(BranchSummary { branch: row.get(0)?, runs: row.get(1)?, last_run_at: row.get(2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All tokens, revoked ones among them, in the order they were made.
+    pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        super::tokens::list(self.connection)
+    }
+
+    /// The bytes of the file that are in use.
+    pub fn used_bytes(&self) -> Result<u64, StoreError> {
+        super::expire::used_bytes(self.connection)
+    }
+
+    pub(super) fn project_id(&self, key: &str) -> Result<i64, StoreError> {
+        let live = self.live();
+        let (id, _) =
+            live.project_by_key(key).ok_or_else(|| StoreError::Unknown { what: format!("project {key:?}") })?;
+        Ok(id)
+    }
+}

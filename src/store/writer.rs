@@ -1,0 +1,226 @@
+//! The one thread that writes: it takes what waits, commits it together, folds it, shows it, and only then answers.
+//!
+//! One commit for many callers is what makes durable ingest fast: the disk is asked once. A group is bounded by
+//! rows, so that a large report does not make many small ones wait.
+
+use super::error::StoreError;
+use super::folded;
+use super::index::Index;
+use super::live::Live;
+use super::schema::Place;
+use super::snapshot::Snapshot;
+use super::tally::Tally;
+use crate::quality::CompiledRules;
+use rusqlite::Connection;
+use std::fs::File;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::mpsc::Receiver;
+
+/// Rows after which a group is committed, whoever else waits.
+const GROUP_ROWS: usize = 20_000;
+
+/// Pieces of work after which a group is committed.
+const GROUP_WORKS: usize = 512;
+
+/// Executions and reports after which the folded state is saved: what a start has to fold again at most.
+const SAVE_AFTER: (usize, usize) = (500_000, 10_000);
+
+/// Something that changes the store.
+pub(super) trait Work: Send {
+    /// About how many rows it writes.
+    fn rows(&self) -> usize {
+        1
+    }
+
+    /// Writes. An error here undoes the whole group; whatever is the caller's fault is kept for [`Work::answer`].
+    fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError>;
+
+    /// After the commit: folds what was written into the state.
+    fn fold(&mut self, _connection: &Connection, _live: &mut Live) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Answers, after the commit and the new snapshot.
+    fn answer(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+/// What a piece of work writes with.
+pub(super) struct Applying<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) index: &'a mut Index,
+    pub(super) tally: &'a mut Tally,
+    pub(super) rules: &'a CompiledRules,
+}
+
+/// A message to the writer.
+pub(super) enum Message {
+    /// Do this, together with whatever else waits.
+    Work(Box<dyn Work>),
+    /// Do this after everything before it is committed and folded, saved where it says so, and before anything else.
+    Alone(Box<dyn Work>, Saved),
+    /// Finish what waits, save the state, and end.
+    Close(tokio::sync::oneshot::Sender<()>),
+}
+
+/// Whether the folded state is saved before a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saved {
+    /// It is.
+    Before,
+    /// It is not.
+    WhenDue,
+}
+
+/// What the writer shares with readers.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) place: Place,
+    pub(super) live: RwLock<Live>,
+    pub(super) snapshot: RwLock<Arc<Snapshot>>,
+}
+
+impl Shared {
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: Index,
+    /// Held as long as the store is open.
+    pub(super) lock: Option<File>,
+}
+
+impl Writer {
+    /// Works until it is told to close, or nobody is left who could tell it anything.
+    pub(super) fn run(mut self, mut messages: Receiver<Message>) {
+        let mut closing = None;
+        while closing.is_none() {
+            let Some(first) = messages.blocking_recv() else { break };
+            let mut group: Vec<Box<dyn Work>> = Vec::new();
+            let mut alone = None;
+            let mut rows = 0;
+            let mut next = Some(first);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Close(done) => closing = Some(done),
+                    Message::Alone(work, saved) => alone = Some((work, saved)),
+                    Message::Work(work) => {
+                        rows += work.rows();
+                        group.push(work);
+                        if rows < GROUP_ROWS && group.len() < GROUP_WORKS {
+                            next = messages.try_recv().ok();
+                        }
+                    }
+                }
+            }
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if let Some((work, saved)) = alone {
+                if saved == Saved::Before {
+                    self.save();
+                }
+                self.commit(vec![work]);
+            }
+            self.save_when_due();
+        }
+        self.save();
+        drop(self.lock.take());
+        if let Some(done) = closing {
+            // Whoever wanted to know may have gone.
+            let _ = done.send(());
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Work>>) {
+        match self.write(&mut group) {
+            Ok(()) => self.finish(group),
+            // One of them may be at fault: alone, the others have their chance.
+            Err(_) if group.len() > 1 => group.into_iter().for_each(|work| self.commit(vec![work])),
+            Err(error) => group.into_iter().for_each(|work| work.answer(Err(error.clone()))),
+        }
+    }
+
+    /// Writes a group in one transaction; undone as a whole when anything fails.
+    fn write(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+        let rules = Arc::clone(&self.shared.live.read().unwrap_or_else(PoisonError::into_inner).rules);
+        let mut tally = Tally::default();
+        let written = self.write_in_transaction(group, &rules, &mut tally);
+        if let Err(error) = written {
+            // What the index learned from this group is not in the database.
+            self.index.forget();
+            return Err(error.in_file(self.shared.place.path()));
+        }
+        if !tally.is_empty() {
+            let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
+            tally.show(Arc::make_mut(&mut live.ingest));
+        }
+        Ok(())
+    }
+
+    fn write_in_transaction(
+        &mut self,
+        group: &mut [Box<dyn Work>],
+        rules: &CompiledRules,
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for work in group {
+            let mut applying = Applying { connection: &transaction, index: &mut self.index, tally, rules };
+            work.apply(&mut applying)?;
+        }
+        tally.store(&transaction)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Folds a committed group, shows it, and answers.
+    fn finish(&mut self, mut group: Vec<Box<dyn Work>>) {
+        {
+            let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
+            for work in &mut group {
+                if let Err(error) = work.fold(&self.connection, &mut live) {
+                    // The work is stored; the figures have it again at the next start.
+                    tracing::error!(%error, "what was stored could not be folded into the figures");
+                }
+            }
+            let snapshot = Arc::new(live.snapshot());
+            *self.shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        }
+        group.into_iter().for_each(|work| work.answer(Ok(())));
+    }
+
+    fn save_when_due(&mut self) {
+        let unsaved = self.shared.live.read().unwrap_or_else(PoisonError::into_inner).unsaved;
+        if unsaved.0 >= SAVE_AFTER.0 || unsaved.1 >= SAVE_AFTER.1 {
+            self.save();
+        }
+    }
+
+    /// Saves the folded state, if anything was folded since it was saved last.
+    fn save(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
+        if live.unsaved == (0, 0) {
+            return;
+        }
+        if let Err(error) = save(&mut self.connection, &mut live) {
+            // Nothing is lost: the next start folds more reports again.
+            tracing::warn!(%error, "the folded state could not be saved");
+            live.unsaved = (0, 0);
+        }
+    }
+}
+
+/// Saves the folded state in a transaction of its own.
+pub(super) fn save(connection: &mut Connection, live: &mut Live) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    folded::save(&transaction, live)?;
+    transaction.commit()?;
+    folded::forget_old_days(live);
+    Ok(())
+}
