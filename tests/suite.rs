@@ -20,3 +20,5 @@ mod http;
 mod prometheus;
 #[path = "suite/reports/mod.rs"]
 mod reports;
+#[path = "suite/store/mod.rs"]
+mod store;

@@ -28,11 +28,13 @@ async fn a_retry_that_passes_and_both_outcomes_on_one_commit_are_flaky_and_nothi
     assert_eq!(figures.value(FigureName::BrokenTests), Some(1.0));
     assert_eq!(figures.value(FigureName::SkippedRatio), Some(3.0 / 11.0));
     let why = store.read(|reader| reader.explain(FigureName::FlakeRate, None, NOON, 100)).await.unwrap();
-    let mut kinds: Vec<_> =
-        why.tests.iter().map(|test| (test.summary.test.name.as_str(), test.events[0].kind, test.events[0].executions.len())).collect();
+    let mut kinds: Vec<_> = why
+        .tests
+        .iter()
+        .map(|test| (test.summary.test.name.as_str(), test.events[0].kind, test.events[0].executions.len()))
+        .collect();
     kinds.sort();
-    let expected =
-        [("retried", FlakeKind::RetriedWithinRun, 1), ("torn", FlakeKind::BothOutcomesOnOneCommit, 2)];
+    let expected = [("retried", FlakeKind::RetriedWithinRun, 1), ("torn", FlakeKind::BothOutcomesOnOneCommit, 2)];
     assert_eq!(kinds, expected);
 }
 
@@ -64,7 +66,8 @@ async fn an_outage_is_held_out_and_says_so() {
     let store = store();
     let names: Vec<String> = (0..25).map(|number| format!("t{number}")).collect();
     let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
-    let outage: Vec<Line> = names.iter().enumerate().map(|(index, &name)| (name, if index < 20 { "F" } else { "P" })).collect();
+    let outage: Vec<Line> =
+        names.iter().enumerate().map(|(index, &name)| (name, if index < 20 { "F" } else { "P" })).collect();
     let receipt = push(&store, on_main("1", "c1"), &outage).await;
     assert_eq!(receipt.standing, Standing::HeldOut);
     let figures = store.snapshot().figures(NOON);
@@ -95,7 +98,8 @@ async fn other_rules_give_other_figures_and_the_old_ones_come_back() {
     let main_only = Rules { branches: vec!["main".into()], ..Rules::default() };
     store.set_rules(main_only.clone()).await.unwrap();
     assert_eq!(flake_rate(&store), (0.0, 2.0));
-    let counted = |store: &Store| store.snapshot().projects["shop"].sums.lifetime().map(|(_, sums)| sums.passed).sum::<u64>();
+    let counted =
+        |store: &Store| store.snapshot().projects["shop"].sums.lifetime().map(|(_, sums)| sums.passed).sum::<u64>();
     assert_eq!(counted(&store), 4, "counters do not go back");
     push(&store, RunMeta { branch: Some("feature/x".into()), ..on_main("3", "c3") }, &[("b", "FP")]).await;
     assert_eq!(flake_rate(&store), (0.0, 2.0));

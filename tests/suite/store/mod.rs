@@ -56,7 +56,8 @@ fn execution(name: &str, attempts: &str) -> Execution {
     let outcome = attempts.last().map_or(Outcome::Skipped, |attempt| attempt.outcome);
     let flaky = outcome == Outcome::Passed && attempts.iter().any(|attempt| attempt.outcome.is_failure());
     let duration = Some(Duration::from_millis(20 * attempts.len() as u64));
-    let test = TestIdentity { suite: "shop".into(), class: "Cart".into(), name: name.into(), ..TestIdentity::default() };
+    let test =
+        TestIdentity { suite: "shop".into(), class: "Cart".into(), name: name.into(), ..TestIdentity::default() };
     Execution { test, outcome, flaky, duration, attempts, reported_start: None }
 }
 
@@ -77,12 +78,7 @@ pub fn new_report(meta: RunMeta, report: TestRun) -> NewReport {
 
 /// A run of `main` with a key, at a commit.
 pub fn on_main(run: &str, commit: &str) -> RunMeta {
-    RunMeta {
-        run: Some(run.into()),
-        branch: Some("main".into()),
-        commit: Some(commit.into()),
-        ..RunMeta::default()
-    }
+    RunMeta { run: Some(run.into()), branch: Some("main".into()), commit: Some(commit.into()), ..RunMeta::default() }
 }
 
 /// A store in memory under the default rules.

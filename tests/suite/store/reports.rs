@@ -10,7 +10,10 @@ async fn the_same_push_twice_is_counted_once_and_gets_the_same_receipt() {
     let first = push(&store, on_main("1", "c1"), &[("pays", "P"), ("ships", "FP")]).await;
     let again = push(&store, on_main("1", "c1"), &[("pays", "P"), ("ships", "FP")]).await;
     assert!(!first.duplicate && again.duplicate);
-    assert_eq!((first.report, first.run, first.counts, first.flaky), (again.report, again.run, again.counts, again.flaky));
+    assert_eq!(
+        (first.report, first.run, first.counts, first.flaky),
+        (again.report, again.run, again.counts, again.flaky)
+    );
     assert_eq!(again.new_tests, 2);
     let window = store.snapshot().window(NOON);
     assert_eq!((window.executions.passed, window.executions.runs), (2, 1));
@@ -51,11 +54,13 @@ async fn files_of_one_job_are_one_run_and_another_attempt_is_another() {
 #[tokio::test]
 async fn one_run_shows_what_failed_and_what_each_attempt_said() {
     let store = store();
-    let receipt =
-        push(&store, on_main("1", "c1"), &[("a", "P"), ("b", "FFP"), ("c", "E"), ("d", "S")]).await;
+    let receipt = push(&store, on_main("1", "c1"), &[("a", "P"), ("b", "FFP"), ("c", "E"), ("d", "S")]).await;
     let detail = store.read(move |reader| reader.run("shop", receipt.run)).await.unwrap();
-    let failures: Vec<_> =
-        detail.failures.iter().map(|one| (one.test.name.as_str(), one.outcome, one.flaky, one.attempts.len())).collect();
+    let failures: Vec<_> = detail
+        .failures
+        .iter()
+        .map(|one| (one.test.name.as_str(), one.outcome, one.flaky, one.attempts.len()))
+        .collect();
     assert_eq!(failures, [("b", Outcome::Passed, true, 3), ("c", Outcome::Error, false, 1)]);
     assert_eq!(detail.failures[0].attempts[0].message.as_deref(), Some("b did not hold"));
     assert_eq!(detail.summary.counts.skipped, 1);
