@@ -14,7 +14,18 @@ fn only_the_docker_engine_room_imports_bollard() {
 
 #[test]
 fn only_output_prints() {
-    let printing = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "io::stdout", "io::stderr"];
+    // The lints forbid the macros too; asking whether there is a terminal is not printing.
+    let printing = [
+        "print!",
+        "println!",
+        "eprint!",
+        "eprintln!",
+        "dbg!",
+        "stdout().lock",
+        "stdout().write",
+        "stderr().lock",
+        "stderr().write",
+    ];
     nobody_says(&printing, |path| !path.starts_with("src/output"));
 }
 
