@@ -16,32 +16,58 @@ pub struct Provisioned {
     pub steps: Vec<(ProvisionStep, Duration)>,
 }
 
-/// Observes, plans and applies. Where somebody else writes at the same time, it looks once more and decides
-/// anew: it never overwrites what it has not read.
+/// How often it is tried to bring Grafana where it should be.
+const ATTEMPTS: u32 = 5;
+/// The pause after the first trouble; it doubles each time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Observes, plans and applies. After an answer that passes, or where somebody else wrote at the same time, it
+/// looks again and decides anew: it never overwrites what it has not read, and never writes twice.
 ///
 /// # Errors
-/// When Grafana does not answer, refuses or fails; a second conflict.
+/// When Grafana refuses, or still does not answer, fails or contradicts itself after some attempts.
 pub async fn provision(client: &Client, spec: &GrafanaSpec) -> Result<Provisioned, GrafanaError> {
-    let first = apply(client, plan(spec, &observe(client, spec).await?)).await;
-    match first {
-        Err(error) if error.is_conflict() => apply(client, plan(spec, &observe(client, spec).await?)).await,
-        outcome => outcome,
+    let mut done = Provisioned::default();
+    let mut pause = PAUSE;
+    for _ in 1..ATTEMPTS {
+        match attempt(client, spec, &mut done).await {
+            Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
+            outcome => return outcome.map(|()| done),
+        }
+        pause *= 2;
     }
+    attempt(client, spec, &mut done).await.map(|()| done)
 }
 
-/// Makes the planned calls: data source and folder at once, then the dashboards, then the home page.
+fn may_pass(error: &GrafanaError) -> bool {
+    error.is_retryable() || error.is_conflict() || matches!(error, GrafanaError::Unreadable { .. })
+}
+
+async fn attempt(client: &Client, spec: &GrafanaSpec, done: &mut Provisioned) -> Result<(), GrafanaError> {
+    let steps = plan(spec, &observe(client, spec).await?);
+    apply(client, steps, done).await
+}
+
+/// Makes the planned calls: data source and folder at once, then the dashboards, then the home page. What was
+/// done is added to `done`, also where another call fails.
 ///
 /// # Errors
 /// The first call that fails; calls that were made beside it are finished.
-pub async fn apply(client: &Client, steps: Vec<ProvisionStep>) -> Result<Provisioned, GrafanaError> {
-    let mut done = Provisioned::default();
+pub async fn apply(client: &Client, steps: Vec<ProvisionStep>, done: &mut Provisioned) -> Result<(), GrafanaError> {
     for rank in 0..=2 {
         let due = steps.iter().filter(|step| rank_of(&step.object) == rank);
-        for applied in join_all(due.map(|step| apply_step(client, step))).await {
-            done.steps.push(applied?);
+        let (mut outcome, applied) = (Ok(()), join_all(due.map(|step| apply_step(client, step))).await);
+        for applied in applied {
+            match applied {
+                // What is kept is found again by each attempt.
+                Ok((step, _)) if done.steps.iter().any(|(known, _)| *known == step) => {}
+                Ok(applied) => done.steps.push(applied),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
+        outcome?;
     }
-    Ok(done)
+    Ok(())
 }
 
 fn rank_of(object: &Object) -> u8 {

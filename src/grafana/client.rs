@@ -175,3 +175,60 @@ fn beginning(bytes: &[u8]) -> String {
 fn looks_like_html(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first() == Some(&b'<')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn client(base: &str) -> Client {
+        // Whoever comes first installs it; it is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let login = Login { user: "admin".to_owned(), password: Secret::new("s3cret") };
+        Client::new(reqwest::Client::new(), Url::parse(base).unwrap(), login)
+    }
+
+    fn refusal(status: u16, body: Value) -> GrafanaError {
+        let client = client("http://grafana");
+        let answer = Answer { status: StatusCode::from_u16(status).unwrap(), body };
+        client.refusal(&Method::GET, &client.url("/api/org"), answer)
+    }
+
+    #[test]
+    fn each_shape_of_a_refusal_is_told_in_its_own_words() {
+        for (status, body, words) in [
+            (409, json!({"message": "data source with the same name already exists"}), "the same name"),
+            (412, json!({"status": "version-mismatch", "message": "changed by someone else"}), "by someone else"),
+            (400, json!({"statusCode": 400, "messageId": "x", "message": "Invalid datasource UID."}), "Invalid"),
+            (
+                403,
+                json!({"title": "Access denied", "message": "Permissions needed: x", "accessErrorId": "ACE1"}),
+                "needed: x",
+            ),
+            (404, json!({"kind": "Status", "status": "Failure", "message": "not found", "code": 404}), "not found"),
+            (502, json!("<html>Bad gateway</html>"), "Bad gateway"),
+            (500, json!({"odd": true}), "odd"),
+            (404, Value::Null, "no reason given"),
+        ] {
+            let error = refusal(status, body).to_string();
+            assert!(error.contains(words) && error.contains(&status.to_string()), "{words:?} is missing in {error}");
+        }
+        assert!(refusal(403, json!({"message": "x", "accessErrorId": "ACE1"})).is_access_denied());
+        assert!(!refusal(403, json!({"message": "Cannot update read-only data source"})).is_access_denied());
+    }
+
+    #[test]
+    fn a_grafana_below_a_path_is_reached_there() {
+        let url = client("http://host:3000/grafana/").url("/api/org?x=1");
+        assert_eq!(url.as_str(), "http://host:3000/grafana/api/org?x=1");
+        assert_eq!(client("http://host:3000").dashboard_url("qa-overview").as_str(), "http://host:3000/d/qa-overview");
+    }
+
+    #[test]
+    fn a_long_page_is_cut_and_stands_on_one_line() {
+        let page = format!("<html>\n  {}", "é".repeat(500));
+        let read = read_body("GET http://x/".to_owned(), StatusCode::OK, page.as_bytes()).unwrap_err();
+        let text = read.to_string();
+        assert!(text.contains("an HTML page") && text.len() < 400 && !text.contains('\n'), "{text}");
+    }
+}

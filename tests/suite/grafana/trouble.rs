@@ -63,10 +63,10 @@ async fn nobody_listening_is_said_with_the_address_and_may_be_tried_again() {
 #[tokio::test]
 async fn a_refusal_names_the_call_the_status_and_grafanas_words() {
     let grafana = Running::start(Settings::default()).await;
-    grafana.double.fail(fault("/api/folders", FaultKind::Status(507), 1));
+    grafana.double.fail(fault("/api/folders", FaultKind::Status(422), 1));
     let error = Error::from(provision(&grafana.client(), &shipped("http://prometheus:9090")).await.unwrap_err());
     assert_eq!(error.code(), Code::GrafanaFailed);
-    for part in ["POST http://127.0.0.1", "/api/folders", "507", "a fault was ordered"] {
+    for part in ["POST http://127.0.0.1", "/api/folders", "422", "a fault was ordered"] {
         assert!(error.message().contains(part), "{part:?} is missing in {error}");
     }
 }
@@ -85,13 +85,29 @@ async fn a_missing_permission_to_read_is_no_reason_to_write() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_looked_at_once_more() {
-    for status in [409, 412] {
+async fn a_conflict_or_a_passing_trouble_is_looked_at_again_and_nothing_is_written_twice() {
+    let kinds =
+        [FaultKind::Status(409), FaultKind::Status(412), FaultKind::Status(502), FaultKind::Html, FaultKind::Half];
+    for kind in kinds {
         let grafana = Running::start(Settings::default()).await;
-        grafana.double.fail(fault("/api/dashboards/db", FaultKind::Status(status), 1));
+        grafana.double.fail(fault("/api/dashboards/db", kind, 1));
         let done = provision(&grafana.client(), &shipped("http://prometheus:9090")).await.unwrap();
-        assert!(done.steps.iter().any(|(step, _)| step.object.to_string() == "dashboard qa-overview"), "{done:?}");
+        let objects: Vec<String> = done.steps.iter().map(|(step, _)| step.object.to_string()).collect();
+        let expected = ["data source qastack-prometheus", "folder qastack", "dashboard qa-overview", "home page"];
+        assert_eq!(objects, expected, "{kind:?}");
+        let mut writes = grafana.double.writes();
+        writes.sort();
+        assert_eq!(writes.len(), 4, "{kind:?}: {writes:?}");
     }
+}
+
+#[tokio::test]
+async fn trouble_that_stays_is_told_with_the_call_and_the_status() {
+    let grafana = Running::start(Settings::default()).await;
+    grafana.double.fail(Fault { path: "/api/folders".to_owned(), kind: FaultKind::Status(503), times: None });
+    let error = Error::from(provision(&grafana.client(), &shipped("http://prometheus:9090")).await.unwrap_err());
+    assert!(error.message().contains("/api/folders answered 503"), "{error}");
+    assert!(error.is_retryable());
 }
 
 #[tokio::test]
