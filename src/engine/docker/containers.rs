@@ -21,6 +21,8 @@ use futures_util::future::try_join_all;
 use std::collections::HashMap;
 
 const SECOND: i64 = 1_000_000_000;
+/// Open files. Plenty for these services, and below what any engine has itself: not every host lets it be raised.
+const NOFILE: i64 = 4096;
 
 /// Makes a container and gives its volumes' roots their owners.
 pub async fn create(docker: &Docker, names: &Names, spec: &ContainerSpec) -> Result<String> {
@@ -86,7 +88,11 @@ fn host_config(names: &Names, spec: &ContainerSpec, port: &str) -> HostConfig {
         memory_swap: Some(memory),
         nano_cpus: Some((spec.limits.cpus * SECOND as f64) as i64),
         pids_limit: Some(i64::from(spec.limits.pids)),
-        ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(65536), hard: Some(65536) }]),
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("nofile".to_owned()),
+            soft: Some(NOFILE),
+            hard: Some(NOFILE),
+        }]),
         restart_policy: Some(restart_policy(spec.restart)),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
