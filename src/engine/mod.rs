@@ -85,7 +85,7 @@ pub trait Engine: Send + Sync {
     /// Removes a volume and its data; one that is gone already is no error.
     fn remove_volume(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes a container without starting it, and gives its volumes' root directories their owners. Returns its id.
+    /// Makes a container without starting it. Returns its id.
     fn create_container(&self, names: &Names, spec: &ContainerSpec) -> impl Future<Output = Result<String>> + Send;
 
     /// Starts a container.

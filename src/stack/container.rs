@@ -31,10 +31,17 @@ pub struct Mount {
     pub part: &'static str,
     /// Where it is mounted.
     pub path: &'static str,
-    /// The owner its root directory gets, so that no image has to prepare it.
-    pub owner: u32,
-    /// The mode its root directory gets.
-    pub mode: u32,
+    /// What a fresh one begins with.
+    pub begins: Begins,
+}
+
+/// What a fresh volume begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// What the image has there, and with it the owner: the service writes to it.
+    AsInTheImage,
+    /// Nothing, owned by root: only we write to it.
+    Empty,
 }
 
 /// A file in one of a container's volumes.

@@ -11,7 +11,7 @@ mod plan;
 mod service;
 mod spec;
 
-pub use container::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex, sha256};
+pub use container::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex, sha256};
 pub use difference::{Difference, differences};
 pub use names::Names;
 pub use observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State};

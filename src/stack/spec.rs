@@ -1,6 +1,6 @@
 //! Settings -> what should run: services, network, volumes, files, secrets.
 
-use super::{ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, Service};
+use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, Service};
 use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, StackSettings};
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
         user: EXPORTER_USER,
         published: settings.ports.test_metrics,
         mounts: vec![
-            data("test-metrics-data", "/data", EXPORTER_USER.0),
+            data("test-metrics-data", "/data"),
             configuration("test-metrics-config", "/etc/qastack"),
             secrets(),
         ],
@@ -181,10 +181,7 @@ fn prometheus_container(settings: &StackSettings, prometheus: &PrometheusSpec) -
         environment: BTreeMap::new(),
         user: PROMETHEUS_USER,
         published: settings.ports.prometheus,
-        mounts: vec![
-            data("prometheus-data", "/prometheus", PROMETHEUS_USER.0),
-            configuration("prometheus-config", "/etc/prometheus"),
-        ],
+        mounts: vec![data("prometheus-data", "/prometheus"), configuration("prometheus-config", "/etc/prometheus")],
         health: health(&["/bin/promtool", "check", "healthy", "--url=http://127.0.0.1:9090"]),
         limits: settings.limits.prometheus,
         restart: settings.restart,
@@ -236,7 +233,7 @@ fn grafana(settings: &StackSettings) -> ContainerSpec {
         environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         user: GRAFANA_USER,
         published: settings.ports.grafana,
-        mounts: vec![data("grafana-data", "/var/lib/grafana", GRAFANA_USER.0), secrets()],
+        mounts: vec![data("grafana-data", "/var/lib/grafana"), secrets()],
         health: health(&["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/api/health"]),
         limits: settings.limits.grafana,
         restart: settings.restart,
@@ -247,16 +244,16 @@ fn grafana(settings: &StackSettings) -> ContainerSpec {
     }
 }
 
-fn data(part: &'static str, path: &'static str, owner: u32) -> Mount {
-    Mount { part, path, owner, mode: 0o755 }
+fn data(part: &'static str, path: &'static str) -> Mount {
+    Mount { part, path, begins: Begins::AsInTheImage }
 }
 
 fn configuration(part: &'static str, path: &'static str) -> Mount {
-    Mount { part, path, owner: 0, mode: 0o755 }
+    Mount { part, path, begins: Begins::Empty }
 }
 
 fn secrets() -> Mount {
-    Mount { part: SECRETS_PART, path: SECRETS, owner: 0, mode: 0o755 }
+    Mount { part: SECRETS_PART, path: SECRETS, begins: Begins::Empty }
 }
 
 fn configuration_file(path: &str, contents: Vec<u8>) -> FileSpec {

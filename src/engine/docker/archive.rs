@@ -14,7 +14,7 @@ use std::path::Path;
 /// More than any configuration or secret of ours has; a larger file is not ours.
 const LARGEST_FILE: u64 = 4 << 20;
 
-/// Puts files below a mount and gives the mount's root directory its owner.
+/// Puts files below a mount.
 pub async fn put(docker: &Docker, container: &str, mount: &Mount, files: &[FileSpec]) -> Result<()> {
     let tar =
         pack(mount, files).map_err(|cause| Error::new(Code::Unexpected, format!("cannot pack files: {cause}")))?;
@@ -27,27 +27,22 @@ pub async fn put(docker: &Docker, container: &str, mount: &Mount, files: &[FileS
 
 fn pack(mount: &Mount, files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
-    directory(&mut tar, "./", mount.owner, mount.mode)?;
     let mut directories = BTreeSet::new();
     for file in files {
         let relative = file.path.strip_prefix(mount.path).unwrap_or(&file.path).trim_start_matches('/');
         if let Some(parent) = Path::new(relative).parent().filter(|parent| !parent.as_os_str().is_empty())
             && directories.insert(parent.to_owned())
         {
-            directory(&mut tar, &format!("{}/", parent.display()), 0, 0o755)?;
+            let mut directory = header(0, 0o755);
+            directory.set_entry_type(tar::EntryType::Directory);
+            directory.set_size(0);
+            tar.append_data(&mut directory, format!("{}/", parent.display()), std::io::empty())?;
         }
         let mut header = header(file.owner, file.mode);
         header.set_size(file.contents.len() as u64);
         tar.append_data(&mut header, relative, file.contents.as_slice())?;
     }
     tar.into_inner()
-}
-
-fn directory(tar: &mut tar::Builder<Vec<u8>>, path: &str, owner: u32, mode: u32) -> std::io::Result<()> {
-    let mut header = header(owner, mode);
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_size(0);
-    tar.append_data(&mut header, path, std::io::empty())
 }
 
 /// Dates are left at zero, so that equal files make equal archives.
@@ -92,10 +87,11 @@ fn unpack(directory: &str, tar: &[u8]) -> std::io::Result<Vec<(String, Vec<u8>)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::Begins;
 
     #[test]
     fn what_is_packed_is_unpacked_with_owners_and_modes() {
-        let mount = Mount { part: "p", path: "/etc/x", owner: 7, mode: 0o750 };
+        let mount = Mount { part: "p", path: "/etc/x", begins: Begins::Empty };
         let files = [
             FileSpec { path: "/etc/x/a.yml".to_owned(), contents: b"a".to_vec(), owner: 0, mode: 0o644 },
             FileSpec { path: "/etc/x/sub/b".to_owned(), contents: b"bb".to_vec(), owner: 472, mode: 0o400 },
@@ -111,7 +107,7 @@ mod tests {
                 header.mode().expect("a mode"),
             ));
         }
-        let expected = [("./", 7, 0o750), ("a.yml", 0, 0o644), ("sub/", 0, 0o755), ("sub/b", 472, 0o400)];
+        let expected = [("a.yml", 0, 0o644), ("sub/", 0, 0o755), ("sub/b", 472, 0o400)];
         assert_eq!(seen, expected.map(|(path, owner, mode)| (path.to_owned(), owner, mode)));
     }
 }

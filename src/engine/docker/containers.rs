@@ -1,11 +1,10 @@
 //! Containers: made hardened, started, signalled, stopped, removed.
 
-use super::archive;
 use super::failure::{Call, or_gone, status, words};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::settings::Restart;
-use crate::stack::{ContainerSpec, Names, labels};
+use crate::stack::{Begins, ContainerSpec, Names, labels};
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
@@ -17,14 +16,13 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
 use std::collections::HashMap;
 
 const SECOND: i64 = 1_000_000_000;
 /// Open files. Plenty for these services, and below what any engine has itself: not every host lets it be raised.
 const NOFILE: i64 = 4096;
 
-/// Makes a container and gives its volumes' roots their owners.
+/// Makes a container.
 pub async fn create(docker: &Docker, names: &Names, spec: &ContainerSpec) -> Result<String> {
     let name = names.container(spec.service);
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
@@ -32,8 +30,6 @@ pub async fn create(docker: &Docker, names: &Names, spec: &ContainerSpec) -> Res
         .create_container(Some(options), body(names, spec))
         .await
         .call(|| format!("create the container {name}"))?;
-    // An image need not prepare the directories that we mount; a fresh volume is root's.
-    try_join_all(spec.mounts.iter().map(|mount| archive::put(docker, &made.id, mount, &[]))).await?;
     Ok(made.id)
 }
 
@@ -107,8 +103,10 @@ fn volume(names: &Names, mount: &crate::stack::Mount) -> Mount {
         typ: Some(MountType::VOLUME),
         source: Some(names.volume(mount.part)),
         target: Some(mount.path.to_owned()),
-        // What the image has there is not wanted: the volume holds what we put into it and what the service writes.
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(mount.begins == Begins::Empty),
+            ..MountVolumeOptions::default()
+        }),
         ..Mount::default()
     }
 }
