@@ -152,11 +152,12 @@ fn mark_of_version<'a>(version: u64, description: &'a str, entries: &'a [Value])
 
 /// How a dashboard is stored. The classic route answers with a lossy conversion and does not say so.
 async fn stored_format(client: &Client, uid: &str) -> Result<StoredFormat, GrafanaError> {
-    let group = match readable(client.find("/apis/dashboard.grafana.app")).await? {
-        Readable::Denied => return Ok(StoredFormat::Denied),
-        // Older versions know no other format.
-        Readable::Read(None) => return Ok(StoredFormat::Classic),
-        Readable::Read(Some(group)) => group,
+    let group = match readable(client.find("/apis/dashboard.grafana.app")).await {
+        // Older versions know no other format; to them this is an unknown page.
+        Ok(Readable::Read(None)) | Err(GrafanaError::Unreadable { .. }) => return Ok(StoredFormat::Classic),
+        Ok(Readable::Denied) => return Ok(StoredFormat::Denied),
+        Ok(Readable::Read(Some(group))) => group,
+        Err(error) => return Err(error),
     };
     let served = group["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let names = served.iter().map(|entry| text(entry, "version"));

@@ -30,9 +30,10 @@ pub async fn wait_ready(
     // A page of a proxy, or half an answer, comes from something that is still starting.
     let starting = |error: &GrafanaError| !matches!(error, GrafanaError::PasswordRefused { .. });
     let health = retry(poll, &mut waiting, starting, || health(client)).await?;
-    retry(poll, &mut waiting, GrafanaError::is_retryable, || check_login(client)).await?;
+    let passing = |error: &GrafanaError| error.is_retryable() || matches!(error, GrafanaError::Unreadable { .. });
+    retry(poll, &mut waiting, passing, || check_login(client)).await?;
     // The Prometheus data source is a plugin process of its own since 13.2: absent until it has started.
-    let loading = |error: &GrafanaError| error.is_retryable() || error.is_not_found();
+    let loading = |error: &GrafanaError| passing(error) || error.is_not_found();
     retry(poll, &mut waiting, loading, || client.get("/api/plugins/prometheus/settings")).await?;
     Ok(Ready { version: health.get("version").and_then(Value::as_str).map(str::to_owned) })
 }

@@ -24,11 +24,12 @@ async fn it_waits_through_errors_pages_and_half_answers() {
     grafana.double.fail(fault("/api/health", FaultKind::Html, 1));
     grafana.double.fail(fault("/api/health", FaultKind::Half, 1));
     grafana.double.fail(fault("/api/org", FaultKind::Status(500), 1));
+    grafana.double.fail(fault("/api/org", FaultKind::Html, 1));
     grafana.double.fail(fault("/api/plugins/prometheus/settings", FaultKind::Status(404), 1));
     let mut reasons = Vec::new();
     let ready = wait_ready(&grafana.client(), POLL, |error| reasons.push(error.to_string())).await.unwrap();
     assert_eq!(ready.version.as_deref(), Some("12.4.0"));
-    assert_eq!(reasons.len(), 6, "{reasons:#?}");
+    assert_eq!(reasons.len(), 7, "{reasons:#?}");
     assert!(reasons[0].contains("answered 503"), "{}", reasons[0]);
     assert!(reasons[2].contains("an HTML page"), "{}", reasons[2]);
     assert!(reasons[3].contains("JSON that breaks off"), "{}", reasons[3]);
