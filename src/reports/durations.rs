@@ -68,6 +68,17 @@ pub(crate) fn clock(text: &str) -> Option<Duration> {
     Duration::from_secs(whole).checked_add(seconds)
 }
 
+/// Reads a number of milliseconds, as JSON formats write them.
+pub(crate) fn milliseconds(value: f64) -> Reading {
+    if value < 0.0 {
+        return Reading::nothing("time_negative");
+    }
+    match Duration::try_from_secs_f64(value / 1_000.0) {
+        Ok(duration) => Reading::sure(duration),
+        Err(_) => Reading::nothing("time_unreadable"),
+    }
+}
+
 fn float(text: &str) -> Option<Duration> {
     text.parse::<f64>().ok().and_then(|value| Duration::try_from_secs_f64(value).ok())
 }
@@ -143,5 +154,11 @@ mod tests {
         assert_eq!(clock("02:03"), Some(Duration::from_secs(123)));
         assert_eq!(clock("a:b:c"), None);
         assert_eq!(read("00:01:00"), (Some(60.0), Some("time_ambiguous")));
+    }
+
+    #[test]
+    fn milliseconds_below_zero_are_left_out() {
+        assert_eq!(milliseconds(1_500.0).duration, Some(Duration::from_millis(1_500)));
+        assert_eq!(milliseconds(-1.0).warning, Some("time_negative"));
     }
 }

@@ -4,12 +4,17 @@
 //! guess, mend or leave out becomes a [`Warning`] with a line; what it cannot use is [`Unreadable`], never
 //! a run without tests. `docs/report-formats.md` says how each producer is read.
 
+mod ctrf;
 mod decode;
+mod dotnet;
 mod durations;
+mod go_test;
+mod json;
 mod junit;
 mod limits;
 pub mod model;
 mod names;
+mod playwright;
 mod run;
 mod unreadable;
 mod xml;
@@ -20,6 +25,7 @@ pub use names::{BadNameRule, NameRules};
 pub use unreadable::Unreadable;
 
 use decode::Decoded;
+use std::sync::LazyLock;
 use xml::{Token, Xml};
 
 /// Reads a report in whichever format its content shows, with the default rules for names.
@@ -27,7 +33,8 @@ use xml::{Token, Xml};
 /// # Errors
 /// When the report cannot be used at all; see [`Unreadable`].
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<TestRun, Unreadable> {
-    read_with(bytes, limits, &NameRules::default())
+    static DEFAULT_NAMES: LazyLock<NameRules> = LazyLock::new(NameRules::default);
+    read_with(bytes, limits, &DEFAULT_NAMES)
 }
 
 /// Reads a report, its names normalised by these rules. Build the rules once and use them for many reports.
@@ -41,6 +48,8 @@ pub fn read_with(bytes: &[u8], limits: &Limits, names: &NameRules) -> Result<Tes
     let decoded = decode::decode(bytes)?;
     let mut run = match decoded.text.trim_start().as_bytes() {
         [b'<', ..] => read_xml(&decoded, limits, names),
+        _ if decoded.text.lines().any(|line| line.trim_start().starts_with('{')) => json::read(&decoded, limits, names),
+        [b'[', ..] => json::read(&decoded, limits, names),
         _ => Err(unknown(&decoded.text)),
     }?;
     warn_of_decoding(&mut run, &decoded);
@@ -61,9 +70,10 @@ fn read_xml(decoded: &Decoded<'_>, limits: &Limits, names: &NameRules) -> Result
         }
     };
     let xml = Xml::new(decoded, limits);
-    match root.name() {
-        name if junit::is_root(name) => junit::read(xml, &decoded.text, limits, names),
-        name => Err(Unreadable::UnknownFormat { line: probe.line(root.offset), found: format!("<{name}>") }),
+    match (root.name(), dotnet::format_of(root.name())) {
+        (name, _) if junit::is_root(name) => junit::read(xml, &decoded.text, limits, names),
+        (_, Some(format)) => dotnet::read(format, Xml::new(decoded, limits), xml, &decoded.text, limits, names),
+        (name, None) => Err(Unreadable::UnknownFormat { line: probe.line(root.offset), found: format!("<{name}>") }),
     }
 }
 

@@ -40,12 +40,7 @@ impl Junit<'_> {
         let results = self.results()?;
         self.warn_of_results(tag, &attributes, &results);
         let element = element_outcome(&attributes, &results);
-        let (outcome, mut attempts) = attempts(&attributes, results, element);
-        if let [only] = attempts.as_mut_slice() {
-            only.duration = attributes.duration;
-        } else if let Some(last) = attempts.last_mut().filter(|last| last.duration.is_none()) {
-            last.duration = attributes.duration;
-        }
+        let (outcome, attempts) = attempts(&attributes, results, element);
         let every: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
         let name = match attributes.name.filter(|name| !name.is_empty()) {
             Some(name) => name,
@@ -55,12 +50,14 @@ impl Junit<'_> {
                 format!("(test case {number} without a name)")
             }
         };
+        let project = self.playwright_project(suite, &attributes.class);
+        let file = attributes.file.as_deref().or(suite.file.as_deref());
         self.run.add(Record {
             suite: &suite.name,
             class: &attributes.class,
             name: &name,
-            file: attributes.file.as_deref().or(suite.file.as_deref()),
-            variant: self.variant(suite, &attributes.class),
+            file: file.or_else(|| project.map(|_| attributes.class.as_str())),
+            variant: project.unwrap_or_default(),
             offset: tag.offset,
             element,
             outcome,
@@ -71,15 +68,12 @@ impl Junit<'_> {
     }
 
     /// Playwright runs a file once a browser project, and writes the project where others write the machine's name.
-    fn variant<'s>(&self, suite: &'s Suite, class: &str) -> &'s str {
+    fn playwright_project<'s>(&self, suite: &'s Suite, class: &str) -> Option<&'s str> {
         let is_script = || {
             let extension = class.rsplit('.').next().unwrap_or_default();
             matches!(extension, "ts" | "js" | "mts" | "mjs" | "cts" | "cjs" | "tsx" | "jsx")
         };
-        match &suite.hostname {
-            Some(project) if self.playwright && suite.name == class && is_script() => project,
-            _ => "",
-        }
+        suite.hostname.as_deref().filter(|_| self.playwright && suite.name == class && is_script())
     }
 
     fn case_attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
@@ -236,7 +230,8 @@ fn element_outcome(attributes: &Attributes, results: &Results) -> Outcome {
 /// stands for the first attempt where `rerun…` follow it, and for the last one otherwise.
 fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> (Outcome, Vec<Attempt>) {
     let Results { main, flaky, reruns, .. } = results;
-    let main = main.unwrap_or(Attempt { outcome: element, duration: None, kind: None, message: None });
+    let mut main = main.unwrap_or(Attempt { outcome: element, duration: None, kind: None, message: None });
+    main.duration = main.duration.or(attributes.duration);
     let mut attempts = flaky;
     // A rerun without a result of its own that failed: the last attempt passed, and these came before it.
     if main.outcome.is_failure() || attributes.status.is_some() {

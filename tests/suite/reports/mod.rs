@@ -1,6 +1,7 @@
 //! Reading reports: what comes out of every dialect, and out of every kind of broken input.
 
 mod bad_input;
+mod fixtures;
 mod junit;
 
 use qastack::reports::{Execution, Limits, TestRun, Unreadable, read};
