@@ -264,3 +264,120 @@ fn plan_home(dashboard: &str, found: &Readable<Option<String>>) -> Option<Provis
 fn keep(object: Object, reason: &str) -> ProvisionStep {
     ProvisionStep { action: Action::Keep, object, reason: reason.to_owned(), call: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use url::Url;
+
+    fn spec() -> GrafanaSpec {
+        GrafanaSpec::shipped(Url::parse("http://prometheus:9090").unwrap(), Duration::from_secs(15)).unwrap()
+    }
+
+    fn nothing_there() -> Observed {
+        Observed {
+            data_source: Readable::Read(None),
+            name_taken_by: None,
+            folder: Readable::Read(false),
+            dashboards: vec![Readable::Read(None)],
+            home: Readable::Read(None),
+        }
+    }
+
+    fn everything_there(dashboard: ObservedDashboard) -> Observed {
+        let mut source = Value::Object(spec().data_source.keys());
+        source["uid"] = json!("qastack-prometheus");
+        source["readOnly"] = json!(false);
+        Observed {
+            data_source: Readable::Read(Some(source)),
+            name_taken_by: None,
+            folder: Readable::Read(true),
+            dashboards: vec![Readable::Read(Some(dashboard))],
+            home: Readable::Read(None),
+        }
+    }
+
+    fn written_by_us(hash: &str) -> ObservedDashboard {
+        ObservedDashboard {
+            version: 7,
+            folder_uid: "moved".to_owned(),
+            provisioned: false,
+            ours: Some(hash.to_owned()),
+            stored: StoredFormat::Classic,
+        }
+    }
+
+    fn lines(steps: &[ProvisionStep]) -> Vec<String> {
+        let call = |step: &ProvisionStep| step.call.as_ref().map(|call| format!("{} {}", call.method, call.path));
+        let line = |step: &ProvisionStep| {
+            format!("{} {} | {}", step.action.word(), step.object, call(step).unwrap_or_default())
+        };
+        steps.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_fresh_grafana_is_given_everything_by_one_call_each() {
+        let steps = plan(&spec(), &nothing_there());
+        assert_eq!(
+            lines(&steps),
+            [
+                "create data source qastack-prometheus | POST /api/datasources",
+                "create folder qastack | POST /api/folders",
+                "create dashboard qa-overview | POST /api/dashboards/db",
+                "update home page | PATCH /api/org/preferences",
+            ]
+        );
+        let data_source = &steps[0].call.as_ref().unwrap().body;
+        let expected = json!({
+            "uid": "qastack-prometheus", "name": "QA Prometheus", "type": "prometheus", "access": "proxy",
+            "url": "http://prometheus:9090", "jsonData": {"httpMethod": "POST", "timeInterval": "15s"},
+        });
+        assert_eq!(*data_source, expected);
+        let save = &steps[2].call.as_ref().unwrap().body;
+        assert_eq!((save["folderUid"].as_str(), save["overwrite"].as_bool()), (Some("qastack"), Some(false)));
+        assert!(save["dashboard"].get("id").is_none() && save["dashboard"].get("version").is_none());
+        let message = format!("qastack {} {}", env!("CARGO_PKG_VERSION"), spec().dashboards[0].hash);
+        assert_eq!(save["message"], json!(message));
+    }
+
+    #[test]
+    fn an_update_names_the_version_that_was_read_and_the_folder_it_is_in() {
+        let steps = plan(&spec(), &everything_there(written_by_us("0123456789ab")));
+        assert_eq!(lines(&steps), ["update dashboard qa-overview | POST /api/dashboards/db"]);
+        let save = &steps[0].call.as_ref().unwrap().body;
+        assert_eq!((save["folderUid"].as_str(), save["dashboard"]["version"].as_u64()), (Some("moved"), Some(7)));
+        assert_eq!(save["overwrite"], json!(false));
+    }
+
+    #[test]
+    fn what_is_as_shipped_has_no_step() {
+        let hash = spec().dashboards[0].hash.clone();
+        assert_eq!(plan(&spec(), &everything_there(written_by_us(&hash))), []);
+    }
+
+    #[test]
+    fn what_is_not_ours_to_write_is_kept() {
+        let outdated = written_by_us("0123456789ab");
+        for found in [
+            ObservedDashboard { ours: None, ..outdated.clone() },
+            ObservedDashboard { provisioned: true, ..outdated.clone() },
+            ObservedDashboard { stored: StoredFormat::Newer("v2beta1".to_owned()), ..outdated.clone() },
+            ObservedDashboard { stored: StoredFormat::Denied, ..outdated },
+        ] {
+            assert_eq!(lines(&plan(&spec(), &everything_there(found))), ["keep dashboard qa-overview | "]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_and_a_home_page_that_is_set_stays() {
+        let mut observed = nothing_there();
+        observed.data_source = Readable::Denied;
+        observed.dashboards = vec![Readable::Denied];
+        let kept = ["keep data source qastack-prometheus | ", "keep dashboard qa-overview | "];
+        assert_eq!(lines(&plan(&spec(), &observed)), kept);
+        let mut observed = nothing_there();
+        observed.home = Readable::Read(Some("their-own".to_owned()));
+        assert_eq!(plan(&spec(), &observed).len(), 3);
+    }
+}
