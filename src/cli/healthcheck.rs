@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Ask the exporter on this machine whether it is alive
 #[derive(Debug, Args)]
-pub struct HealthcheckArguments {
+pub struct HealthcheckArgs {
     /// Where it listens; 0.0.0.0 and [::] are asked on loopback
     #[arg(long, env = "QASTACK_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// It does not answer, or not with 200.
-pub fn run(arguments: &HealthcheckArguments, _context: &Context) -> Result<Answer> {
+pub async fn run(arguments: HealthcheckArgs, _context: &Context) -> Result<Answer> {
     let address = on_loopback(arguments.listen);
     let begun = Instant::now();
     let status = ask(address).map_err(|cause| {

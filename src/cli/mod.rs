@@ -4,6 +4,10 @@
 //! is meant in `settings`; what happens is told as events to `output`.
 
 mod down;
+mod exporter;
+mod healthcheck;
+mod push;
+mod serve;
 mod stack;
 mod status;
 mod up;
@@ -55,6 +59,9 @@ enum Command {
     Up(up::UpArgs),
     Status(status::StatusArgs),
     Down(down::DownArgs),
+    Push(Box<push::PushArgs>),
+    Serve(serve::ServeArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 impl Command {
@@ -63,6 +70,9 @@ impl Command {
             Self::Up(_) => "up",
             Self::Status(_) => "status",
             Self::Down(_) => "down",
+            Self::Push(_) => "push",
+            Self::Serve(_) => "serve",
+            Self::Healthcheck(_) => "healthcheck",
         }
     }
 
@@ -71,6 +81,9 @@ impl Command {
             Self::Up(arguments) => up::run(arguments, context).await,
             Self::Status(arguments) => status::run(arguments, context).await,
             Self::Down(arguments) => down::run(arguments, context).await,
+            Self::Push(arguments) => push::run(*arguments, context).await,
+            Self::Serve(arguments) => serve::run(arguments, context).await,
+            Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
         }
     }
 }
@@ -96,7 +109,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let name = command_line.command.name();
     let context = Context { globals: command_line.globals, output };
     let answer = match runtime() {
-        Ok(runtime) => runtime.block_on(command_line.command.run(&context)),
+        Ok(runtime) => {
+            let answer = runtime.block_on(command_line.command.run(&context));
+            // What still runs in the background has no say any more: nobody waits for it at the end.
+            runtime.shutdown_background();
+            answer
+        }
         Err(error) => Err(error),
     };
     ExitCode::from(context.output.finish(name, answer))

@@ -4,6 +4,7 @@
 //! configured at all, the answer says how to configure one. It must never log or answer a token.
 
 use super::problem::Problem;
+use crate::store::Scope;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -47,20 +48,27 @@ impl Access {
         Self { admin }
     }
 
-    /// Lets the request of a holder of a token pass.
+    /// Lets the holder of a token pass who may do this, to this project where it is about one.
     ///
     /// # Errors
     /// 401 without a token, with one that is not known, and where none is configured.
-    pub fn authorize(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    pub fn authorize(&self, headers: &HeaderMap, _scope: Scope, _project: Option<&str>) -> Result<Holder, Problem> {
         let Some(admin) = &self.admin else {
             return Err(refused("no token is configured, so nothing is taken in")
-                .hint("Write a token to a file and name it in admin_token_file or QASTACK_SERVE__ADMIN_TOKEN_FILE."));
+                .hint("Write a token to a file and name it in admin_token_file or QASTACK_ADMIN_TOKEN_FILE."));
         };
         let Some(token) = bearer(headers) else {
             return Err(refused("a token is needed").hint("Send Authorization: Bearer TOKEN."));
         };
-        if TokenHash::of(token).is(admin) { Ok(()) } else { Err(refused("the token is not known")) }
+        if TokenHash::of(token).is(admin) { Ok(Holder { id: None }) } else { Err(refused("the token is not known")) }
     }
+}
+
+/// Who holds the token of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The number of the token in the store; nothing for the administrator's own.
+    pub id: Option<i64>,
 }
 
 fn refused(detail: &str) -> Problem {
@@ -97,7 +105,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
         }
-        access.authorize(&headers).err().map(|problem| problem.code())
+        access.authorize(&headers, Scope::Ingest, None).err().map(|problem| problem.code())
     }
 
     #[test]

@@ -65,3 +65,32 @@ pub async fn method_not_allowed(method: Method) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("{method} is not possible here"))
         .hint("The Allow header lists the methods that are.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    async fn broken() -> &'static str {
+        panic!("the secret reason")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing_and_the_next_request_is_served() {
+        let router =
+            Router::new().route("/broken", get(broken)).route("/", get(|| async { "fine" })).layer(from_fn(finish));
+        let service = TowerToHyperService::new(router);
+        let ask = |path: &str| service.call(Request::builder().uri(path).body(Body::empty()).unwrap());
+        let response = ask("/broken").await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+        assert_eq!(ask("/").await.unwrap().status(), StatusCode::OK);
+    }
+}

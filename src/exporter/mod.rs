@@ -1,15 +1,30 @@
 //! The exporter: takes reports and defects in over HTTP, shows figures as metrics and as a page.
 //!
-//! It must never know that Docker or Grafana exist, speak SQL or define a figure.
+//! It must never know that Docker or Grafana exist, speak SQL or define a figure. [`Exporter`] is what all
+//! handlers share; `run` makes one from settings and keeps it until it is told to stop.
 
 pub mod access;
 pub mod answers;
+pub mod api;
 pub mod body;
 pub mod client;
 pub mod clock;
 pub mod connections;
+pub mod data_dir;
 pub mod defect_list;
 pub mod exposition;
 pub mod guard;
+pub mod health;
+pub mod log;
+pub mod metrics;
+pub mod page;
 pub mod problem;
+pub mod routes;
+pub mod run;
 pub mod sample;
+mod sample_store;
+mod shown;
+mod state;
+
+pub use shown::Shown;
+pub use state::{Exporter, InForce};

@@ -4,5 +4,6 @@
 //! delivered is kept in the spool and goes with the next push.
 
 pub mod ci;
+pub mod deliver;
 pub mod find;
 pub mod git;

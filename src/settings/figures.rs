@@ -1,22 +1,90 @@
 //! How the figures are computed; the same keys in `qastack.yaml` and in the exporter's own file.
 
 use super::Period;
+use crate::quality::{DefectRules, InfrastructureGuard, Rules};
 use serde::{Deserialize, Serialize};
 
-/// Windows and branches of the figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Windows, branches and rules of the figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FiguresSettings {
-    /// Tests and flake events of this long count towards `flake_rate`.
+    /// Tests and flake events of this long count towards `flake_rate`. Whole days.
     pub flake_window: Period,
-    /// Defects created within this long count towards `defect_leakage`.
+    /// Defects created within this long count towards `defect_leakage`. Whole days.
     pub leakage_window: Period,
     /// Globs of the branches whose runs count.
     pub branches: Vec<String>,
+    /// The branch of a project that says of itself nothing else.
+    pub default_branch: String,
+    /// Decisive executions a test needs in the window before it may enter a ranking.
+    pub minimum_sample: u32,
+    /// When a report is taken for an outage of the infrastructure instead of a result.
+    pub infrastructure_guard: InfrastructureGuard,
+    /// What counts as a production defect, and which defects do not count.
+    pub defects: DefectRules,
 }
 
 impl Default for FiguresSettings {
     fn default() -> Self {
-        Self { flake_window: Period::days(14), leakage_window: Period::days(90), branches: vec!["*".to_owned()] }
+        let rules = Rules::default();
+        Self {
+            flake_window: Period::days(u64::from(rules.flake_window_days)),
+            leakage_window: Period::days(u64::from(rules.leakage_window_days)),
+            branches: rules.branches,
+            default_branch: rules.default_branch,
+            minimum_sample: rules.minimum_sample,
+            infrastructure_guard: rules.infrastructure_guard,
+            defects: rules.defects,
+        }
+    }
+}
+
+impl FiguresSettings {
+    /// The rules these settings mean.
+    ///
+    /// # Errors
+    /// The path of the setting that cannot be used, and what is wrong with it.
+    pub fn rules(&self) -> Result<Rules, (&'static str, String)> {
+        let rules = Rules {
+            flake_window_days: whole_days("figures.flake_window", self.flake_window)?,
+            leakage_window_days: whole_days("figures.leakage_window", self.leakage_window)?,
+            branches: self.branches.clone(),
+            default_branch: self.default_branch.clone(),
+            minimum_sample: self.minimum_sample,
+            infrastructure_guard: self.infrastructure_guard,
+            defects: self.defects.clone(),
+        };
+        rules.check().map_err(|error| ("figures", error.to_string()))?;
+        Ok(rules)
+    }
+}
+
+/// Figures are kept by day, so a window is a number of days.
+fn whole_days(path: &'static str, period: Period) -> Result<u32, (&'static str, String)> {
+    const DAY: u64 = 86_400;
+    let days = period.as_secs() / DAY;
+    if !period.as_secs().is_multiple_of(DAY) || !(1..=3650).contains(&days) {
+        return Err((path, format!("{period} is not a window of 1d to 3650d in whole days")));
+    }
+    u32::try_from(days).map_err(|_| (path, format!("{period} is too long")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_rules() {
+        assert_eq!(FiguresSettings::default().rules(), Ok(Rules::default()));
+    }
+
+    #[test]
+    fn a_window_is_a_number_of_whole_days_and_a_glob_can_be_read() {
+        let short = FiguresSettings { flake_window: Period::seconds(3600), ..FiguresSettings::default() };
+        assert_eq!(short.rules().unwrap_err().0, "figures.flake_window");
+        let long = FiguresSettings { leakage_window: Period::days(4000), ..FiguresSettings::default() };
+        assert_eq!(long.rules().unwrap_err().0, "figures.leakage_window");
+        let glob = FiguresSettings { branches: vec!["release/[".to_owned()], ..FiguresSettings::default() };
+        assert!(glob.rules().unwrap_err().1.contains("release/["));
     }
 }

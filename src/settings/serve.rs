@@ -137,6 +137,9 @@ impl ServeSettings {
                 );
             }
         }
+        if let Err((key, what)) = self.figures.rules() {
+            return wrong(key, what);
+        }
         let uploads = &self.uploads;
         if uploads.sent > uploads.inflated {
             return wrong(
@@ -218,6 +221,7 @@ mod tests {
             ("allowed_hosts: ['*']", "allowed_hosts"),
             ("uploads: { sent: 1GiB }", "uploads.inflated"),
             ("listen: here", "listen"),
+            ("figures: { flake_window: 1h }", "figures.flake_window"),
         ] {
             let error = load(yaml, &[]).unwrap_err();
             assert_eq!(error.code(), Code::SettingsInvalid);

@@ -211,6 +211,7 @@ impl StackSettings {
                 "Use lower-case letters, digits, dashes and underscores, beginning with a letter or digit, at most 50.",
             ));
         }
+        self.figures.rules().map_err(|(path, message)| Problem::new(path, message))?;
         self.check_ports()?;
         self.check_images()?;
         self.check_limits()?;

@@ -18,6 +18,21 @@ fn the_table_of_exit_codes_is_the_one_in_the_code() {
     is_the_document("docs/exit-codes.md", &page);
 }
 
+#[test]
+fn the_rules_about_defects_are_the_ones_in_the_code() {
+    let figures = serde_json::json!({ "figures": { "defects": qastack::quality::DefectRules::default() } });
+    let rules = serde_yaml::to_string(&figures).unwrap();
+    let page = format!(
+        "# What counts as a defect, and as one from production\n\n\
+         These are the rules as they stand without any setting, in the words of `qastack.yaml`. A rule matches when one of\n\
+         its globs (`any_of`) matches the defect's `field`, without regard to case: `key`, `title`, `type`, `severity`,\n\
+         `status`, `resolution`, `phase`, `environment`, `version`, `component`, `label`, or the name of a custom field. A\n\
+         list in the settings takes the place of the whole list here. `denominator` is `total` or `pre_release`. Made from\n\
+         `src/quality/defects.rs`.\n\n```yaml\n{rules}```\n"
+    );
+    is_the_document("docs/defect-rules.md", &page);
+}
+
 /// Fails where the document differs from what the code says, or writes it where that is asked for.
 fn is_the_document(name: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -32,6 +47,13 @@ fn is_the_document(name: &str, expected: &str) {
 fn the_readme_names_every_setting_with_its_default() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let defaults = serde_json::to_value(qastack::settings::StackSettings::default()).unwrap();
+    // Lists of rules are no cell of a table: they have a document of their own, held to the code below.
+    let defaults = {
+        let mut defaults = defaults;
+        defaults["figures"].as_object_mut().unwrap().remove("defects").expect("the rules about defects");
+        assert!(readme.contains("| `figures.defects` | [docs/defect-rules.md](docs/defect-rules.md) | "));
+        defaults
+    };
     for (group, value) in defaults.as_object().unwrap() {
         match value.as_object() {
             None => has_row(&readme, group, value),

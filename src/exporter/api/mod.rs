@@ -1,0 +1,73 @@
+//! The API: what programs send and ask, `docs/openapi.yaml` says in which words.
+//!
+//! A handler checks who asks, reads what was sent under its limits, and hands it to the store. It must never hold a
+//! worker thread for longer than a moment: what takes time is done where blocking is allowed.
+
+pub mod defects;
+pub mod reports;
+
+use super::problem::Problem;
+use crate::store::StoreError;
+use axum::http::StatusCode;
+
+/// Names are labels, parts of addresses and words people type.
+const LONGEST_PROJECT: usize = 100;
+
+/// Takes a project's key from an address.
+///
+/// # Errors
+/// 400 for a name that could not be told from another or shown safely.
+pub fn project_key(name: String) -> Result<String, Problem> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let usable = !name.is_empty()
+        && name.len() <= LONGEST_PROJECT
+        && name.chars().all(allowed)
+        && name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if usable {
+        return Ok(name);
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, "project_invalid", "the project's name cannot be used")
+        .hint("Use letters, digits, `-`, `_`, `.` and `/`, beginning with a letter or digit, at most 100."))
+}
+
+/// The answer to what the store refused. What only the operator can act on is logged and not told.
+pub fn refused_by_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Full { reason } => {
+            tracing::error!(%reason, "the store is full");
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", "the store is full; nothing of this was kept")
+                .retry_after(60)
+                .hint("Free space on the exporter's disk, or raise history.size.")
+        }
+        StoreError::Conflict { key } => Problem::new(
+            StatusCode::CONFLICT,
+            "idempotency_conflict",
+            format!("the Idempotency-Key {key:?} was used before, for other content"),
+        )
+        .hint("Use a new key for new content."),
+        StoreError::Unknown { what } => Problem::new(StatusCode::NOT_FOUND, "unknown", format!("there is no {what}")),
+        StoreError::Invalid { reason } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", reason),
+        StoreError::Closed => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the exporter is stopping").retry_after(2)
+        }
+        error => {
+            tracing::error!(error = %crate::error::chain(&error), "the store failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed", "the store failed; the log says more")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projects_name_is_plain() {
+        for name in ["default", "web", "team/shop.api_v2-x", "7"] {
+            assert!(project_key(name.to_owned()).is_ok(), "{name}");
+        }
+        for name in ["", "-x", "../x", "a b", "a\"b", "ä", "<script>", &"x".repeat(101)] {
+            assert_eq!(project_key(name.to_owned()).unwrap_err().code(), "project_invalid", "{name}");
+        }
+    }
+}

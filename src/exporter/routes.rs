@@ -1,0 +1,36 @@
+//! Which path leads where.
+
+use super::api::{defects, reports};
+use super::{Exporter, answers, guard, health, metrics, page};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// Every route, behind the guard.
+pub fn router(exporter: Arc<Exporter>) -> Router {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/assets/page.css", get(page::style))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/api/v1/projects/{project}/reports", post(reports::upload))
+        .route("/api/v1/projects/{project}/defects", post(defects::upload))
+        .fallback(answers::not_found)
+        .method_not_allowed_fallback(answers::method_not_allowed)
+        // Bodies are read with limits of our own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&exporter), admit))
+        .layer(from_fn(answers::finish))
+        .with_state(exporter)
+}
+
+async fn admit(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
+    match guard::admit(&request, &exporter.in_force().settings.allowed_hosts) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}

@@ -1,0 +1,169 @@
+//! From settings to a serving exporter, and to its end.
+
+use super::access::{Access, hash_of_file};
+use super::clock::Clock;
+use super::data_dir::{self, Place, Surroundings};
+use super::state::{Durable, Exporter, InForce};
+use super::{connections, routes};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::settings::{LoadedServe, ServeSettings};
+use crate::store::{Store, StoreOptions};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How long the store may take to close. Everything acknowledged is on disk already.
+const CLOSING: Duration = Duration::from_millis(30);
+
+/// What an exporter needs from outside; tests hand in their own.
+pub struct Outside<Stop, Reload> {
+    /// Where connections come in.
+    pub listener: TcpListener,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What decides where the store lies.
+    pub surroundings: Surroundings,
+    /// Completes when the exporter is to end.
+    pub stop: Stop,
+    /// Gives the next settings each time they are to be read again; `None` when they never will be.
+    pub reload: Reload,
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// The store cannot be opened, or the settings cannot be applied.
+pub async fn run<Stop, Reload, Next>(loaded: LoadedServe, outside: Outside<Stop, Reload>) -> Result<()>
+where
+    Stop: Future<Output = ()>,
+    Reload: FnMut() -> Next + Send + 'static,
+    Next: Future<Output = Option<Result<LoadedServe>>> + Send,
+{
+    let Outside { listener, clock, surroundings, stop, mut reload } = outside;
+    let exporter = Arc::new(Exporter::new(apply(loaded)?, clock));
+    // Connections are taken while the store opens, so that a probe is told "starting" and not "refused".
+    let opening = open_store(Arc::clone(&exporter), surroundings);
+    let reloading = tokio::spawn({
+        let exporter = Arc::clone(&exporter);
+        async move {
+            while let Some(next) = reload().await {
+                put_in_force(&exporter, next).await;
+            }
+        }
+    });
+    let router = routes::router(Arc::clone(&exporter));
+    let (failed, failure) = tokio::sync::oneshot::channel();
+    let opening = tokio::spawn(async move {
+        if let Err(error) = opening.await {
+            // Nobody listens any more where the exporter was stopped meanwhile.
+            let _ = failed.send(error);
+        }
+    });
+    let mut trouble = None;
+    connections::serve(listener, router, async {
+        tokio::pin!(stop);
+        tokio::select! {
+            () = &mut stop => tracing::info!("told to stop"),
+            // The channel closes without an error once the store is open; then only the signal ends it.
+            failure = failure => match failure {
+                Ok(error) => trouble = Some(error),
+                Err(_) => {
+                    stop.await;
+                    tracing::info!("told to stop");
+                }
+            },
+        }
+    })
+    .await;
+    reloading.abort();
+    opening.abort();
+    if let Some(store) = exporter.open_store()
+        && tokio::time::timeout(CLOSING, store.close()).await.is_err()
+    {
+        tracing::info!("the store is still at work: what is not acknowledged is dropped");
+    }
+    match trouble {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+/// Turns settings into what handlers use. A token file that cannot be read means that nothing is taken in.
+fn apply(loaded: LoadedServe) -> Result<InForce> {
+    let access = access(&loaded.settings);
+    InForce::new(loaded, access).map_err(|(path, what)| Error::new(Code::SettingsInvalid, format!("{path}: {what}")))
+}
+
+fn access(settings: &ServeSettings) -> Access {
+    let Some(path) = &settings.admin_token_file else {
+        tracing::warn!("no admin_token_file is set: figures are shown, but nothing is taken in");
+        return Access::default();
+    };
+    match hash_of_file(path) {
+        Ok(hash) => Access::new(Some(hash)),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "the token cannot be read: nothing is taken in");
+            Access::default()
+        }
+    }
+}
+
+async fn put_in_force(exporter: &Exporter, next: Result<LoadedServe>) {
+    let before = exporter.in_force();
+    match next.and_then(apply) {
+        Ok(next) => {
+            if next.settings.listen != before.settings.listen || next.settings.data_dir != before.settings.data_dir {
+                tracing::warn!("listen and data_dir changed: they hold after a restart");
+            }
+            tracing::info!(config_sha256 = next.sha256.as_deref().unwrap_or("none"), "the settings are in force");
+            exporter.apply(next).await;
+        }
+        Err(error) => {
+            tracing::error!(%error, "the settings cannot be used: those in force stay");
+            exporter.keep_settings(error.to_string());
+        }
+    }
+}
+
+async fn open_store(exporter: Arc<Exporter>, surroundings: Surroundings) -> Result<()> {
+    let in_force = exporter.in_force();
+    let settings = &in_force.settings;
+    let place = data_dir::choose(settings.data_dir.as_deref(), &surroundings).map_err(|cause| {
+        let directory = settings.data_dir.as_deref().unwrap_or_else(|| "".as_ref()).display();
+        Error::new(Code::StoreDamaged, format!("the data directory {directory} cannot be used: {cause}"))
+            .hint("Mend its owner and permissions, or name another in data_dir.")
+    })?;
+    let options = store_options(&in_force);
+    let (store, durable) = tokio::task::spawn_blocking(move || match place {
+        Place::File(path) => {
+            let store = Store::open(&path, options)?;
+            tracing::info!(path = %path.display(), "the store is open");
+            Ok::<_, Error>((store, Durable::OnDisk(path)))
+        }
+        Place::Memory(refused) => {
+            tracing::warn!(
+                tried = refused.join("; "),
+                "there is no directory to write to: what is pushed is lost when the process ends; \
+                 mount a volume at /data or set data_dir"
+            );
+            Ok((Store::in_memory(options)?, Durable::InMemory))
+        }
+    })
+    .await
+    .map_err(|_| Error::new(Code::Unexpected, "opening the store broke off"))??;
+    exporter.begin(store, durable).await;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    Ok(())
+}
+
+fn store_options(in_force: &InForce) -> StoreOptions {
+    let history = &in_force.settings.history;
+    StoreOptions {
+        rules: in_force.rules.clone(),
+        retention_days: u32::try_from(history.executions.as_secs().div_ceil(86_400)).unwrap_or(u32::MAX),
+        max_bytes: history.size.map(crate::settings::Memory::bytes),
+        ..StoreOptions::default()
+    }
+}

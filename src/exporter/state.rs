@@ -1,0 +1,293 @@
+//! What all handlers share: the store, the sample, the settings in force, and the bounds on work.
+
+use super::access::{Access, Holder};
+use super::body::{self, BodyLimits, Memory, Packing, Sent};
+use super::clock::Clock;
+use super::metrics::Rendered;
+use super::problem::Problem;
+use super::sample_store::SampleStore;
+use super::shown::Shown;
+use crate::quality::Rules;
+use crate::reports::{Limits, NameRules};
+use crate::settings::{LoadedServe, ServeSettings};
+use crate::store::{Rejection, Scope, Snapshot, Store};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// Uploads that are read at once. The store has one writer; more readers would only make each of them slower.
+const READERS: usize = 2;
+
+/// The settings as they are applied now.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// The settings.
+    pub settings: ServeSettings,
+    /// The hash of the file they came from.
+    pub sha256: Option<String>,
+    /// Why the file as it is now is not in force.
+    pub reload_error: Option<String>,
+    /// How the figures are computed.
+    pub rules: Rules,
+    /// The version of these rules.
+    pub rules_version: String,
+    /// Who may do what.
+    pub access: Access,
+    /// How large a body may be.
+    pub body_limits: BodyLimits,
+    /// How much of a report is read.
+    pub report_limits: Limits,
+    /// How the parts of a test's name are left out that differ from run to run.
+    pub names: Arc<NameRules>,
+}
+
+impl InForce {
+    /// Applies settings that were read and checked.
+    ///
+    /// # Errors
+    /// The path and the trouble of a setting that cannot be applied.
+    pub fn new(loaded: LoadedServe, access: Access) -> Result<Self, (&'static str, String)> {
+        let LoadedServe { settings, sha256 } = loaded;
+        let rules = settings.figures.rules()?;
+        let uploads = &settings.uploads;
+        let body_limits =
+            BodyLimits { sent: uploads.sent.bytes(), inflated: uploads.inflated.bytes(), ratio: uploads.ratio };
+        let report_limits = Limits {
+            bytes: usize::try_from(uploads.inflated.bytes()).unwrap_or(usize::MAX),
+            cases: uploads.tests,
+            ..Limits::default()
+        };
+        let rules_version = rules.version();
+        Ok(Self {
+            settings,
+            sha256,
+            reload_error: None,
+            rules,
+            rules_version,
+            access,
+            body_limits,
+            report_limits,
+            names: Arc::default(),
+        })
+    }
+}
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct Exporter {
+    store: OnceLock<(Store, Durable)>,
+    sample: Mutex<Option<SampleStore>>,
+    in_force: RwLock<Arc<InForce>>,
+    clock: Arc<dyn Clock>,
+    started_at: i64,
+    memory: Memory,
+    readers: Arc<Semaphore>,
+    rendered: Mutex<Option<Rendered>>,
+}
+
+/// Whether what is stored outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Durable {
+    /// It is in this file before it is acknowledged.
+    OnDisk(PathBuf),
+    /// There is no place to write to: it is gone with the process.
+    InMemory,
+}
+
+impl Exporter {
+    /// An exporter whose store is not open yet.
+    pub fn new(in_force: InForce, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store: OnceLock::new(),
+            sample: Mutex::new(None),
+            memory: Memory::of(in_force.settings.uploads.memory.bytes()),
+            in_force: RwLock::new(Arc::new(in_force)),
+            started_at: clock.now().as_second(),
+            clock,
+            readers: Arc::new(Semaphore::new(READERS)),
+            rendered: Mutex::new(None),
+        }
+    }
+
+    /// Begins to use an open store; from now on it is ready.
+    pub async fn begin(&self, store: Store, durable: Durable) {
+        self.refresh_sample(&store.snapshot()).await;
+        if self.store.set((store, durable)).is_err() {
+            tracing::error!("a second store was opened and is not used");
+        }
+    }
+
+    /// Now, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
+    /// When the process started, in seconds since 1970.
+    pub fn started_at(&self) -> i64 {
+        self.started_at
+    }
+
+    /// The settings in force.
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other settings in force.
+    pub async fn apply(&self, in_force: InForce) {
+        let rules = in_force.rules.clone();
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+        *lock(&self.rendered) = None;
+        if let Some(store) = self.open_store() {
+            self.refresh_sample(&store.snapshot()).await;
+            // Everything is folded again in the background; the old figures are served until that is done.
+            tokio::spawn(async move {
+                match store.set_rules(rules).await {
+                    Ok(()) => tracing::info!("the figures follow the rules in force"),
+                    Err(error) => tracing::error!(%error, "the figures keep following the rules before"),
+                }
+            });
+        }
+    }
+
+    /// Remembers that the settings could not be read again, and keeps those in force.
+    pub fn keep_settings(&self, reload_error: String) {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        *in_force = Arc::new(InForce { reload_error: Some(reload_error), ..InForce::clone(&in_force) });
+    }
+
+    /// The store, once it is open.
+    pub fn open_store(&self) -> Option<Store> {
+        self.store.get().map(|(store, _)| store.clone())
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// 503 while it is not open.
+    pub fn store(&self) -> Result<Store, Problem> {
+        self.open_store().ok_or_else(|| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "the store is not open yet").retry_after(1)
+        })
+    }
+
+    /// Whether what is stored outlives the process.
+    pub fn is_durable(&self) -> bool {
+        self.file().is_some()
+    }
+
+    /// The store's file, where it has one.
+    pub fn file(&self) -> Option<&Path> {
+        match self.store.get() {
+            Some((_, Durable::OnDisk(path))) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Lets a holder of a token pass who may do this.
+    ///
+    /// # Errors
+    /// 401 and 403 in words.
+    pub fn authorize(&self, headers: &HeaderMap, scope: Scope, project: Option<&str>) -> Result<Holder, Problem> {
+        self.in_force().access.authorize(headers, scope, project)
+    }
+
+    /// Counts an upload that was refused. A store that cannot count it has said why in the log.
+    pub async fn count_rejection(&self, rejection: Rejection) {
+        let Some(store) = self.open_store() else { return };
+        if let Err(error) = store.count_rejection(rejection).await {
+            tracing::warn!(%error, "a refused upload could not be counted");
+        }
+    }
+
+    /// Reads a body within the limits.
+    ///
+    /// # Errors
+    /// 413, 408, 503, 400: see [`body::read`].
+    pub async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Sent, Problem> {
+        body::read(headers, body, self.in_force().body_limits.sent, &self.memory).await
+    }
+
+    /// Unpacks a body and does work on it where blocking is allowed, a few at a time.
+    ///
+    /// # Errors
+    /// What unpacking says; 503 where others wait already.
+    pub async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        sent: Sent,
+        work: impl FnOnce(&Self, &Sent) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let packing = match Packing::of(headers)? {
+            // A gzipped file sent as it lies on disk is understood without a header.
+            Packing::Plain => Packing::sniff(&sent.bytes),
+            named => named,
+        };
+        let stopping =
+            || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the exporter is stopping").retry_after(2);
+        let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| stopping())?;
+        let exporter = Arc::clone(self);
+        let worker = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let limits = exporter.in_force().body_limits;
+            let sent = sent.unpack(packing, &limits, &exporter.memory)?;
+            Ok(work(&exporter, &sent))
+        });
+        match worker.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(stopping()),
+        }
+    }
+
+    /// What is shown now.
+    pub async fn shown(&self) -> Shown {
+        let Some(store) = self.open_store() else { return Shown { snapshot: None, sample: false } };
+        let real = store.snapshot();
+        if !real.has_input() && self.in_force().settings.sample_data {
+            // The sample moves with the day: the first who looks after midnight makes it anew.
+            self.refresh_sample(&real).await;
+            if let Some(sample) = lock(&self.sample).as_ref() {
+                return Shown { snapshot: Some(sample.snapshot()), sample: true };
+            }
+        }
+        Shown { snapshot: Some(real), sample: false }
+    }
+
+    /// Makes the sample anew where the day or the rules changed, and drops it once it is not needed any more.
+    async fn refresh_sample(&self, real: &Snapshot) {
+        let (now, in_force) = (self.now(), self.in_force());
+        if real.has_input() || !in_force.settings.sample_data {
+            *lock(&self.sample) = None;
+            return;
+        }
+        if lock(&self.sample).as_ref().is_some_and(|sample| sample.holds(now, &in_force.rules_version)) {
+            return;
+        }
+        match SampleStore::build(now, &in_force.rules, &in_force.names).await {
+            Ok(sample) => *lock(&self.sample) = Some(sample),
+            Err(error) => tracing::error!(error = %crate::error::chain(&error), "there is no sample data"),
+        }
+    }
+
+    /// Puts the sample away for good: something real was stored.
+    pub fn real_input_arrived(&self) {
+        if lock(&self.sample).take().is_some() {
+            tracing::info!("the first real input has arrived: the sample data is put away");
+        }
+    }
+
+    pub(super) fn rendered(&self) -> Option<Rendered> {
+        lock(&self.rendered).clone()
+    }
+
+    pub(super) fn keep_rendered(&self, rendered: Rendered) {
+        *lock(&self.rendered) = Some(rendered);
+    }
+}
+
+/// A lock whose holder panicked still guards a whole value: all of them are replaced at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,9 @@
+//! The exporter as its clients see it: over HTTP, with a clock that the test sets, on a port of its own.
+
+mod ending;
+mod figures;
+mod ingest;
+mod manners;
+mod program;
+mod running;
+mod settings;

@@ -1,0 +1,153 @@
+//! The program itself: `serve`, `healthcheck` and `push` as a person or a container starts them.
+
+use super::running::{TOKEN, passed, report};
+use crate::http;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// `qastack serve` as a process, killed with its value.
+struct Served {
+    child: Child,
+    address: String,
+    directory: tempfile::TempDir,
+}
+
+fn qastack(directory: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("qastack"));
+    // A job's own variables must not decide what a test sees.
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", directory);
+    command.current_dir(directory);
+    command
+}
+
+impl Served {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+        let mut child = qastack(directory.path())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data", "--admin-token-file", "token"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut address = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it was ready");
+            assert!(!line.contains(TOKEN), "a secret in the log: {line}");
+            if let Some((_, rest)) = line.split_once("listening address=") {
+                address = rest.trim().to_owned();
+            }
+            if line.contains(" ready ") {
+                break;
+            }
+        }
+        // The pipe is read on, or the process would wait for it.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, address, directory }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        qastack(self.directory.path())
+            .env("QASTACK_URL", format!("http://{}", self.address))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn json(&self, arguments: &[&str], exit: i32) -> Value {
+        let output = self.command(&[&["--json"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.directory.path().join(name), content).unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn serve_ends_well_on_sigterm_and_says_it_is_alive_before() {
+    let mut served = Served::start();
+    let alive = served.command(&["healthcheck", "--listen", &served.address]);
+    assert!(alive.status.success(), "{alive:?}");
+    let begun = Instant::now();
+    let id = rustix::process::Pid::from_child(&served.child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let status = served.child.wait().unwrap();
+    assert_eq!((status.code(), status.signal()), (Some(0), None));
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    let dead = served.command(&["healthcheck", "--listen", &served.address]);
+    assert_eq!(dead.status.code(), Some(14));
+}
+
+#[test]
+fn push_sends_reports_and_defects_and_says_what_became_of_them() {
+    let served = Served::start();
+    served.write("junit.xml", &report(&[&passed("adds"), &passed("removes")]));
+    served.write("bugs.csv", "key,created,environment\nA-1,2026-11-01,production\nA-2,2026-11-01,qa\n");
+    let pushed = served.json(&["push", "--token-file", "token", "junit.xml", "bugs.csv", "--branch", "main"], 0);
+    assert_eq!(pushed["data"]["stored"], 2, "{pushed:#}");
+    assert_eq!(pushed["data"]["project"], "default");
+    let words = served.command(&["push", "--token-file", "token", "--report-project", "web", "junit.xml"]);
+    assert_eq!(String::from_utf8_lossy(&words.stdout), "junit.xml: 2 tests: 2 passed\n");
+    let page = http::get(&served.address, "/metrics").body;
+    assert!(page.contains("qa_sample_data 0"), "{page}");
+    assert!(page.contains("qa_runs_total{project=\"default\",branch=\"main\",outcome=\"passed\"} 1"), "{page}");
+}
+
+#[test]
+fn a_file_that_is_no_report_is_named_and_the_others_are_stored() {
+    let served = Served::start();
+    served.write("good.xml", &report(&[&passed("adds")]));
+    served.write("bad.xml", "this is no XML");
+    let pushed = served.json(&["push", "--token-file", "token", "bad.xml", "good.xml", "none.xml"], 12);
+    assert_eq!(pushed["error"]["code"], "report_rejected");
+    let message = pushed["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("2 of 3 files were not stored: ") && message.contains("bad.xml: "), "{message}");
+    assert_eq!((&pushed["data"]["stored"], &pushed["data"]["rejected"]), (&1.into(), &2.into()));
+    let page = http::get(&served.address, "/metrics").body;
+    assert!(page.contains("qastack_ingest_reports_total{format=\"unknown\",result=\"unknown_format\"} 1"), "{page}");
+}
+
+#[test]
+fn a_refused_token_is_told_in_words() {
+    let served = Served::start();
+    served.write("good.xml", &report(&[&passed("adds")]));
+    served.write("wrong", "not-the-token-of-this-exporter");
+    let refused = served.json(&["push", "--token-file", "wrong", "good.xml"], 14);
+    assert_eq!(refused["error"]["code"], "token_refused");
+    assert_eq!(refused["error"]["message"], "good.xml: the token is not known");
+}
+
+#[test]
+fn a_settings_file_with_a_mistake_is_told_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("serve.yaml"), "sample_data: true\nlisten_on: 1\n").unwrap();
+    let output = qastack(directory.path()).args(["serve", "--config", "serve.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(10));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("serve.yaml") && said.contains("line 2"), "{said}");
+}
+
+#[test]
+fn a_busy_address_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let output = qastack(directory.path()).args(["serve", "--listen", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&address));
+}
