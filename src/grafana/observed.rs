@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// How many entries of a dashboard's history are read. Saves that change nothing, and moves, add entries of the
 /// same version, so that one is not enough.
-const HISTORY: usize = 10;
+const HISTORY: usize = 5;
 
 /// What is in Grafana of what the specification names.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,5 +5,5 @@ mod figures;
 mod ingest;
 mod manners;
 mod program;
-mod running;
+pub mod running;
 mod settings;

@@ -84,16 +84,41 @@ fn the_panels_fill_the_grid_without_overlap_and_their_ids_differ() {
 }
 
 #[test]
-fn every_expression_is_promql_over_metrics_of_the_exporter() {
+fn every_expression_asks_for_metrics_and_labels_that_the_exporter_shows() {
+    let page = crate::exporter::running::Running::start().get("/metrics").body;
     let dashboard = shipped();
     for panel in panels(&dashboard) {
-        for expression in expressions(panel) {
-            for name in metrics(&expression.replace("$project", ".*")) {
-                let ours = ["flake_rate", "defect_leakage"].contains(&name.as_str()) || name.starts_with("qa_");
-                assert!(ours, "{name} in {expression:?} is no metric of the exporter");
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            let legend = target["legendFormat"].as_str().unwrap();
+            let named = legend.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            for (name, mut labels) in selectors(&expression.replace("$project", ".*")) {
+                labels.extend(named.map(str::to_owned));
+                let shown: Vec<&str> = page.lines().filter(|line| is_sample_of(line, &name)).collect();
+                assert!(!shown.is_empty(), "{expression:?}: the exporter shows no {name}");
+                for label in labels {
+                    let labelled = shown.iter().all(|line| line.contains(&format!("{label}=\"")));
+                    assert!(labelled, "{expression:?}: {name} has no label {label}");
+                }
             }
         }
     }
+}
+
+#[test]
+fn the_variable_lists_the_projects_of_a_metric_that_the_exporter_shows() {
+    let page = crate::exporter::running::Running::start().get("/metrics").body;
+    let dashboard = shipped();
+    let variable = &dashboard["templating"]["list"][0];
+    assert_eq!(
+        (variable["name"].as_str(), variable["query"]["query"].as_str()),
+        (Some("project"), Some("label_values(qa_tests, project)"))
+    );
+    assert!(page.lines().any(|line| is_sample_of(line, "qa_tests") && line.contains("project=\"")));
+}
+
+fn is_sample_of(line: &str, name: &str) -> bool {
+    line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
 }
 
 #[test]
@@ -110,22 +135,24 @@ fn a_dashboard_carries_its_hash_which_formatting_does_not_change() {
     assert_ne!(DashboardSpec::parse(&changed.to_string()).unwrap().hash, pretty.hash);
 }
 
-/// The names of the metrics in an expression.
-fn metrics(expression: &str) -> Vec<String> {
-    struct Names(Vec<String>);
-    impl ExprVisitor for Names {
+/// The metrics in an expression, each with the labels it is selected by.
+fn selectors(expression: &str) -> Vec<(String, Vec<String>)> {
+    struct Found(Vec<(String, Vec<String>)>);
+    impl ExprVisitor for Found {
         type Error = std::convert::Infallible;
         fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Self::Error> {
-            match expression {
-                Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
-                Expr::MatrixSelector(selector) => self.0.extend(selector.vs.name.clone()),
-                _ => {}
-            }
+            let selector = match expression {
+                Expr::VectorSelector(selector) => selector,
+                Expr::MatrixSelector(selector) => &selector.vs,
+                _ => return Ok(true),
+            };
+            let labels = selector.matchers.matchers.iter().map(|matcher| matcher.name.clone()).collect();
+            self.0.push((selector.name.clone().unwrap_or_default(), labels));
             Ok(true)
         }
     }
     let parsed = parser::parse(expression).unwrap_or_else(|error| panic!("{expression:?}: {error}"));
-    let mut names = Names(Vec::new());
-    let Ok(_) = walk_expr(&mut names, &parsed);
-    names.0
+    let mut found = Found(Vec::new());
+    let Ok(_) = walk_expr(&mut found, &parsed);
+    found.0
 }
