@@ -23,6 +23,8 @@ mod defects;
 mod figures;
 mod histogram;
 mod project;
+#[cfg(test)]
+mod properties;
 mod ranking;
 mod rules;
 mod tests_state;

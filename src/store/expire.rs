@@ -5,7 +5,7 @@
 use super::error::StoreError;
 use super::model::StoreOptions;
 use super::writer::{Applying, Work};
-use crate::quality::Day;
+use crate::quality::{Day, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot::Sender;
 
@@ -42,7 +42,7 @@ impl Work for Expire {
 
 /// The reports that are to go first, of those that the saved state has.
 pub(super) fn outdated(connection: &Connection, options: &StoreOptions, now: i64) -> Result<Vec<i64>, StoreError> {
-    let first_kept = Day::of(now).back(options.retention_days).start();
+    let first_kept = Window::ending(Day::of(now), options.retention_days).first.start();
     let mut by_age = connection.prepare_cached(
         "SELECT id FROM report WHERE at < ?1 AND id <= (SELECT through FROM folded) ORDER BY at LIMIT ?2",
     )?;

@@ -57,6 +57,10 @@ impl Prepared {
         })
     }
 
+    pub(super) fn received_at(&self) -> i64 {
+        self.new.received_at
+    }
+
     /// Executions, sorted by test as the columns want them.
     fn executions(&self, numbers: &[u32]) -> Vec<StoredExecution> {
         let mut detail = 0..;

@@ -91,7 +91,13 @@ impl Store {
         let rules_changed = live.rules.version != wanted.version;
         let shared = Arc::new(Shared { place, live: RwLock::new(live), snapshot: RwLock::new(snapshot) });
         let (messages, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer { connection, shared: Arc::clone(&shared), index: Default::default(), lock };
+        let writer = Writer {
+            connection,
+            shared: Arc::clone(&shared),
+            index: Default::default(),
+            max_bytes: options.max_bytes,
+            lock,
+        };
         spawn("store writer", move || writer.run(waiting))?;
         let store =
             Self { shared, messages, tokens: Arc::new(tokens), readers: Arc::default(), options: Arc::new(options) };
@@ -104,7 +110,8 @@ impl Store {
     /// Stores a report, whole or not at all. When this returns, it is on disk and in the figures.
     ///
     /// The same content for the same run, or the same idempotency key with the same content, gets the first
-    /// push's receipt; the same key with other content is [`StoreError::Conflict`].
+    /// push's receipt; the same key with other content is [`StoreError::Conflict`]. A full store is
+    /// [`StoreError::Full`]; where its size is limited, the oldest days go then, so that the next try succeeds.
     pub async fn ingest(&self, report: NewReport) -> Result<Receipt, StoreError> {
         let prepared = if report.report.executions.len() > LARGE {
             let prepared = tokio::task::spawn_blocking(move || Prepared::new(report)).await;
@@ -112,7 +119,13 @@ impl Store {
         } else {
             Prepared::new(report)?
         };
-        self.work(|answer| ReportWork::new(prepared, answer)).await
+        let received_at = prepared.received_at();
+        let result = self.work(|answer| ReportWork::new(prepared, answer)).await;
+        if matches!(result, Err(StoreError::Full { .. })) && self.options.max_bytes.is_some() {
+            // The caller is refused, but whoever tries again finds room.
+            self.expire(received_at).await?;
+        }
+        result
     }
 
     /// Puts defects into a project: new keys are added, known ones replaced.

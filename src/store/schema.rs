@@ -78,9 +78,7 @@ impl Place {
         connection.pragma_update(None, "wal_autocheckpoint", 2000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         connection.set_prepared_statement_cache_capacity(64);
-        if let Some(bytes) = options.max_bytes {
-            connection.pragma_update(None, "max_page_count", (bytes / PAGE_BYTES).max(64))?;
-        }
+        limit_size(&connection, options.max_bytes)?;
         migrate(&mut connection, version)?;
         Ok(connection)
     }
@@ -124,6 +122,13 @@ impl Place {
         }
         Ok(version)
     }
+}
+
+/// Keeps the file from growing beyond a size; nothing lifts the limit.
+pub(super) fn limit_size(connection: &Connection, max_bytes: Option<u64>) -> Result<(), StoreError> {
+    // SQLite's own greatest count stands for none.
+    let pages = max_bytes.map_or(4_294_967_294, |bytes| (bytes / PAGE_BYTES).max(64));
+    Ok(connection.pragma_update(None, "max_page_count", pages)?)
 }
 
 /// Brings a database from a version to the newest one, each step whole or not at all.

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::folded;
 use super::index::Index;
 use super::live::Live;
-use super::schema::Place;
+use super::schema::{self, Place};
 use super::snapshot::Snapshot;
 use super::tally::Tally;
 use crate::quality::CompiledRules;
@@ -90,6 +90,7 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) index: Index,
+    pub(super) max_bytes: Option<u64>,
     /// Held as long as the store is open.
     pub(super) lock: Option<File>,
 }
@@ -124,12 +125,15 @@ impl Writer {
                 if saved == Saved::Before {
                     self.save();
                 }
-                self.commit(vec![work]);
+                self.with_room(|writer| writer.commit(vec![work]));
             }
             self.save_when_due();
         }
         self.save();
-        drop(self.lock.take());
+        let Self { connection, lock, .. } = self;
+        // The file is whole and let go before anybody is told so.
+        drop(connection);
+        drop(lock);
         if let Some(done) = closing {
             // Whoever wanted to know may have gone.
             let _ = done.send(());
@@ -194,6 +198,19 @@ impl Writer {
         group.into_iter().for_each(|work| work.answer(Ok(())));
     }
 
+    /// Does the housekeeping without the size limit: it must be able to make room in a full store.
+    fn with_room(&mut self, housekeeping: impl FnOnce(&mut Self)) {
+        self.limit_size(None);
+        housekeeping(self);
+        self.limit_size(self.max_bytes);
+    }
+
+    fn limit_size(&self, max_bytes: Option<u64>) {
+        if let Err(error) = schema::limit_size(&self.connection, max_bytes) {
+            tracing::warn!(%error, "the size limit of the store could not be set");
+        }
+    }
+
     fn save_when_due(&mut self) {
         let unsaved = self.shared.live.read().unwrap_or_else(PoisonError::into_inner).unsaved;
         if unsaved.0 >= SAVE_AFTER.0 || unsaved.1 >= SAVE_AFTER.1 {
@@ -208,11 +225,13 @@ impl Writer {
         if live.unsaved == (0, 0) {
             return;
         }
-        if let Err(error) = save(&mut self.connection, &mut live) {
-            // Nothing is lost: the next start folds more reports again.
-            tracing::warn!(%error, "the folded state could not be saved");
-            live.unsaved = (0, 0);
-        }
+        self.with_room(|writer| {
+            if let Err(error) = save(&mut writer.connection, &mut live) {
+                // Nothing is lost: the next start folds more reports again.
+                tracing::warn!(%error, "the folded state could not be saved");
+                live.unsaved = (0, 0);
+            }
+        });
     }
 }
 

@@ -74,6 +74,20 @@ impl<'a> Reader<'a> {
         super::expire::used_bytes(self.connection)
     }
 
+    /// What SQLite finds wrong with the file; nothing where all is well. Reads all of it.
+    pub fn check_integrity(&self) -> Result<Vec<String>, StoreError> {
+        let mut findings = Vec::new();
+        for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
+            let mut statement = self.connection.prepare(pragma)?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            for finding in rows {
+                findings.push(finding?);
+            }
+        }
+        findings.retain(|finding| finding != "ok");
+        Ok(findings)
+    }
+
     pub(super) fn project_id(&self, key: &str) -> Result<i64, StoreError> {
         let live = self.live();
         let (id, _) =

@@ -1,7 +1,9 @@
 //! The store as its callers see it: what goes in is kept, counted once, and explained.
 
+mod crash;
 mod figures;
 mod reports;
+mod restart;
 
 use qastack::quality::Rules;
 use qastack::reports::{Attempt, Execution, Format, Outcome, TestIdentity, TestRun};

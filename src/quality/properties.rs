@@ -1,0 +1,213 @@
+//! The algebra's laws: the order of the reports changes no figure, and what is kept step by step is what the
+//! definitions say when they are applied to all reports at once.
+
+use super::*;
+use crate::reports::Outcome;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+const TODAY: i32 = 100;
+const NOW: i64 = TODAY as i64 * 86_400 + 40_000;
+const TESTS: u32 = 6;
+
+#[derive(Debug, Clone)]
+struct Report {
+    id: i64,
+    day: i32,
+    branch: &'static str,
+    attempt: u32,
+    code: Option<u8>,
+    observations: Vec<Observation>,
+}
+
+prop_compose! {
+    fn any_observation()(test in 0..TESTS, outcome in prop::sample::select(vec![Outcome::Passed, Outcome::Passed, Outcome::Failed, Outcome::Error, Outcome::Skipped]),
+        flaky in prop::bool::weighted(0.1), microseconds in prop::option::of(0..5_000_000u64)) -> Observation {
+        Observation { test, outcome, flaky: flaky && outcome == Outcome::Passed, microseconds }
+    }
+}
+
+prop_compose! {
+    fn any_report()(day in TODAY - 40..=TODAY, branch in prop::sample::select(vec!["main", "release/1", "feature/x"]), attempt in 1..3u32,
+        code in prop::option::of(0..4u8), mut observations in prop::collection::vec(any_observation(), 0..8)) -> Report {
+        observations.sort_by_key(|observation| observation.test);
+        Report { id: 0, day, branch, attempt, code, observations }
+    }
+}
+
+fn any_history() -> impl Strategy<Value = Vec<Report>> {
+    prop::collection::vec(any_report(), 0..25).prop_map(|mut reports| {
+        (1..).zip(&mut reports).for_each(|(id, report)| report.id = id);
+        reports
+    })
+}
+
+fn rules() -> CompiledRules {
+    // A small guard, so that it has something to do here.
+    let infrastructure_guard = InfrastructureGuard { minimum_decisive: 5, failed_share: 0.8 };
+    Rules { branches: vec!["main".into(), "release/*".into()], infrastructure_guard, ..Rules::default() }
+        .compile()
+        .unwrap()
+}
+
+fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
+    let mut state = ProjectState::default();
+    (0..TESTS).for_each(|test| state.register(test, if test % 2 == 0 { "even" } else { "odd" }, None));
+    let mut codes: HashMap<u8, CodeOutcomes> = HashMap::new();
+    for report in reports {
+        let facts = ReportFacts {
+            id: report.id,
+            at: Day(report.day).start() + 3600,
+            branch: Some(report.branch),
+            default_branch: "main",
+            attempt: report.attempt,
+            microseconds: None,
+            opens_run: true,
+            observations: &report.observations,
+        };
+        state.fold(rules, &facts, report.code.map(|code| codes.entry(code).or_default()));
+    }
+    state
+}
+
+/// The window's sums without what depends on an order.
+fn sums(state: &ProjectState, rules: &CompiledRules) -> WindowSums {
+    let mut sums = state.sums.window(NOW, &rules.rules);
+    sums.executions.recoveries = Recoveries::default();
+    sums
+}
+
+/// The definitions, applied to all reports at once in the most direct way.
+fn by_definition(reports: &[Report], rules: &CompiledRules) -> (BTreeMap<&'static str, u64>, BTreeSet<u32>) {
+    let counts = |report: &&Report| {
+        let decisive = report.observations.iter().filter(|one| one.outcome.is_decisive()).count() as u64;
+        let failed = report.observations.iter().filter(|one| one.outcome.is_failure()).count() as u64;
+        rules.standing(Some(report.branch), report.attempt, decisive, failed) == Standing::Counts
+    };
+    let counted: Vec<&Report> = reports.iter().filter(counts).collect();
+    let last_of = |report: &Report, test: u32| report.observations.iter().rfind(|one| one.test == test).copied();
+    let passes_elsewhere = |code: Option<u8>, test: u32| {
+        code.is_some()
+            && counted.iter().any(|other| {
+                other.code == code && last_of(other, test).is_some_and(|one| one.outcome == Outcome::Passed)
+            })
+    };
+    let in_window = |report: &&&Report| report.day > TODAY - 14;
+    let mut of_tests: BTreeMap<&'static str, BTreeSet<u32>> = BTreeMap::new();
+    let mut flaky_executions = 0;
+    for report in counted.iter().filter(in_window) {
+        for one in report.observations.iter().filter(|one| one.outcome.is_decisive()) {
+            of_tests.entry("decided").or_default().insert(one.test);
+            if one.outcome == Outcome::Passed {
+                of_tests.entry("passed").or_default().insert(one.test);
+            }
+            if one.flaky {
+                flaky_executions += 1;
+                of_tests.entry("noisy").or_default().insert(one.test);
+            }
+        }
+        for test in 0..TESTS {
+            let failed = last_of(report, test).is_some_and(|one| one.outcome.is_failure());
+            if failed && passes_elsewhere(report.code, test) {
+                flaky_executions += 1;
+                of_tests.entry("noisy").or_default().insert(test);
+            }
+        }
+    }
+    let set = |name: &str| of_tests.get(name).cloned().unwrap_or_default();
+    let flaky: BTreeSet<u32> = set("noisy").intersection(&set("passed")).copied().collect();
+    let numbers = BTreeMap::from([
+        ("decided", set("decided").len() as u64),
+        ("flaky", flaky.len() as u64),
+        ("broken", set("decided").difference(&set("passed")).count() as u64),
+        ("flaky executions", flaky_executions),
+    ]);
+    (numbers, flaky)
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_reports_changes_no_figure(history in any_history(), seed in any::<u64>()) {
+        let rules = rules();
+        let forward: Vec<&Report> = history.iter().collect();
+        let mut shuffled = forward.clone();
+        shuffled.sort_by_key(|report| (report.id as u64).wrapping_mul(seed | 1).rotate_left(17));
+        let (left, right) = (fold(&forward, &rules), fold(&shuffled, &rules));
+        prop_assert_eq!(sums(&left, &rules), sums(&right, &rules));
+        prop_assert_eq!(left.sums.suites(NOW, &rules.rules), right.sums.suites(NOW, &rules.rules));
+        let window = Window::ending(Day(TODAY), 14);
+        prop_assert_eq!(rank_flaky(&left, window, 1, 10), rank_flaky(&right, window, 1, 10));
+    }
+
+    #[test]
+    fn what_is_kept_step_by_step_is_what_the_definitions_say(history in any_history()) {
+        let rules = rules();
+        let state = fold(&history.iter().collect::<Vec<_>>(), &rules);
+        let sums = sums(&state, &rules);
+        let (expected, flaky) = by_definition(&history, &rules);
+        prop_assert_eq!(sums.decided_tests, expected["decided"]);
+        prop_assert_eq!(sums.flaky_tests, expected["flaky"]);
+        prop_assert_eq!(sums.broken_tests, expected["broken"]);
+        prop_assert_eq!(sums.executions.flaky, expected["flaky executions"]);
+        let window = Window::ending(Day(TODAY), 14);
+        let ranked: BTreeSet<u32> = rank_flaky(&state, window, 0, 100).iter().map(|one| one.test).collect();
+        prop_assert_eq!(ranked, flaky);
+    }
+
+    #[test]
+    fn projects_add_up_to_the_whole_whichever_comes_first(left in any_history(), right in any_history()) {
+        let rules = rules();
+        let sums = |history: &[Report]| sums(&fold(&history.iter().collect::<Vec<_>>(), &rules), &rules);
+        let (mut forward, mut backward) = (sums(&left), sums(&right));
+        forward.merge(&sums(&right));
+        backward.merge(&sums(&left));
+        prop_assert_eq!(figures(&forward, &rules.rules), figures(&backward, &rules.rules));
+    }
+
+    #[test]
+    fn a_flaky_test_is_never_broken_and_never_more_than_decided(history in any_history()) {
+        let rules = rules();
+        let sums = sums(&fold(&history.iter().collect::<Vec<_>>(), &rules), &rules);
+        prop_assert!(sums.flaky_tests + sums.broken_tests <= sums.decided_tests);
+        prop_assert!(sums.executions.flaky <= sums.executions.decisive());
+    }
+}
+
+#[test]
+fn a_test_that_always_fails_is_broken_and_not_flaky_even_when_its_rerunner_says_pass_first() {
+    // Some rerunners write earlier attempts as empty records, which look passed: pass, pass, fail.
+    let record = |outcome| Observation { test: 0, outcome, flaky: false, microseconds: None };
+    let report = |id, code| Report {
+        id,
+        day: TODAY,
+        branch: "main",
+        attempt: 1,
+        code: Some(code),
+        observations: vec![record(Outcome::Failed)],
+    };
+    let mut tricky = report(2, 1);
+    tricky.observations = vec![record(Outcome::Passed), record(Outcome::Passed), record(Outcome::Failed)];
+    let rules = rules();
+    let state = fold(&[&report(1, 1), &tricky], &rules);
+    assert_eq!(sums(&state, &rules).flaky_tests, 0);
+    let state = fold(&[&report(1, 1), &report(2, 1), &report(3, 2)], &rules);
+    assert_eq!((sums(&state, &rules).flaky_tests, sums(&state, &rules).broken_tests), (0, 1));
+}
+
+#[test]
+fn a_skip_is_never_half_of_a_flake() {
+    let report = |id, outcome| Report {
+        id,
+        day: TODAY,
+        branch: "main",
+        attempt: 1,
+        code: Some(1),
+        observations: vec![Observation { test: 0, outcome, flaky: false, microseconds: None }],
+    };
+    let rules = rules();
+    for outcome in [Outcome::Passed, Outcome::Failed] {
+        let state = fold(&[&report(1, outcome), &report(2, Outcome::Skipped)], &rules);
+        let sums = sums(&state, &rules);
+        assert_eq!((sums.flaky_tests, sums.decided_tests), (0, 1));
+    }
+}
