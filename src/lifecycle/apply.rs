@@ -50,10 +50,22 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::BuildImage => removes,
             _ => false,
         };
-        try_join_all(plan.steps.iter().filter(is_early).map(|step| self.run(step))).await?;
-        let strays = plan.steps.iter().filter(|step| step.service.is_none());
-        let strays = strays.filter(|step| matches!(step.action, Action::RemoveContainer(_)));
-        try_join_all(strays.map(|step| self.run(step))).await?;
+        let is_stray = |step: &&Step| step.service.is_none() && matches!(step.action, Action::RemoveContainer(_));
+        let (early, strays): (Vec<_>, Vec<_>) =
+            (plan.steps.iter().filter(is_early).collect(), plan.steps.iter().filter(is_stray).collect());
+        // One line for all of them: nobody wants to read the names of seven volumes.
+        let began = Instant::now();
+        let anonymous = early.iter().chain(&strays).filter(|step| step.service.is_none()).count();
+        let part = || "network".to_owned();
+        if anonymous > 0 {
+            self.observer.observe(Event::Working { part: part(), doing: "network and volumes".to_owned() });
+        }
+        try_join_all(early.into_iter().map(|step| self.run(step))).await?;
+        try_join_all(strays.into_iter().map(|step| self.run(step))).await?;
+        if anonymous > 0 {
+            let result = "network and volumes are there".to_owned();
+            self.observer.observe(Event::Done { part: part(), result, took: began.elapsed() });
+        }
         Ok(())
     }
 
@@ -120,7 +132,9 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::PullImage(_) | Action::BuildImage => format!("{} {}", step.action.phrase(), step.object),
             _ => step.action.phrase(),
         };
-        self.observer.observe(Event::Working { part: part.clone(), doing });
+        if step.service.is_some() {
+            self.observer.observe(Event::Working { part: part.clone(), doing });
+        }
         let started = Instant::now();
         self.under_way.send_modify(|count| *count += 1);
         let outcome = self.act(step, &part).await;
@@ -129,11 +143,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             self.observer.observe(Event::Failed { part, why: format!("could not {}", step.action.phrase()) });
             return Err(error);
         }
-        let took = started.elapsed();
-        if step.service.is_none() {
-            self.observer.observe(Event::Done { part, result: step.action.result().to_owned(), took });
-        }
-        self.note(step, took);
+        self.note(step, started.elapsed());
         Ok(())
     }
 

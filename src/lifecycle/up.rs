@@ -225,7 +225,13 @@ impl<'a, E: Engine> Run<'a, E> {
         self.apply.service(self.plan, service).await?;
         let client = self.grafana_client();
         self.wait(service, "its first answer on /api/health");
-        grafana::wait_ready(&client, POLL, |trouble| self.wait(service, format!("it to be ready ({trouble})"))).await?;
+        let starting = |trouble: &grafana::GrafanaError| {
+            // That nothing listens yet is what waiting is about.
+            if !matches!(trouble, grafana::GrafanaError::Unreachable { .. }) {
+                self.wait(service, format!("it to be ready ({trouble})"));
+            }
+        };
+        grafana::wait_ready(&client, POLL, starting).await?;
         self.provision(&client).await?;
         prove::data_source(&client, |trouble| self.wait(service, trouble)).await?;
         let _ = self.ready.set(self.started.elapsed().as_secs_f64());

@@ -70,27 +70,9 @@ impl Action {
         }
     }
 
-    /// The words for people, before it is done.
+    /// The words for people.
     pub fn phrase(&self) -> String {
         self.word().replace('_', " ")
-    }
-
-    /// The word for people, after it is done.
-    pub const fn result(&self) -> &'static str {
-        match self {
-            Self::CreateNetwork | Self::CreateVolume(_) | Self::CreateContainer(_) => "created",
-            Self::BuildImage => "built",
-            Self::PullImage(_) => "pulled",
-            Self::PutFiles(..) => "written",
-            Self::EnsureSecrets(_) => "ensured",
-            Self::Start(_) => "started",
-            Self::Reload(_) => "reloaded",
-            Self::Settle => "settled",
-            Self::Provision => "provisioned",
-            Self::RemoveContainer(_) | Self::RemoveImage(_) | Self::RemoveNetwork(_) | Self::RemoveVolume(_) => {
-                "removed"
-            }
-        }
     }
 }
 
