@@ -6,8 +6,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
-use crate::stack::{Observed, ObservedContainer, SecretFile, Service, StackSpec, State};
-use futures_util::future::{join, try_join_all};
+use crate::secret::Secret;
+use crate::stack::{Observed, ObservedContainer, ObservedGrafana, SecretFile, Service, StackSpec, State};
+use futures_util::future::{join3, try_join_all};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -26,34 +27,29 @@ pub async fn look<E: Engine>(
         .into_iter()
         .filter_map(|service| Some((service, observed.container(project, service)?.clone())))
         .collect();
+    let running = |service| there.iter().find(|(s, container)| *s == service && container.state == State::Running);
     let files = try_join_all(there.iter().map(|(service, container)| files(engine, spec, *service, container)));
-    let secrets = try_join_all(there.iter().map(|(service, container)| secrets::read(engine, &container.id, *service)));
-    let (files, secrets) = join(files, secrets).await;
-    observed.files = files?.into_iter().flatten().collect();
-    observed.secrets = secrets?.into_iter().flatten().collect();
-
-    let running = |service| there.iter().any(|(s, container)| *s == service && container.state == State::Running);
     let prometheus = async {
-        if !running(Service::Prometheus) {
-            return None;
-        }
+        running(Service::Prometheus)?;
         let base = reach::url(engine.info(), spec.container(Service::Prometheus).published).ok()?;
         stale_prometheus(http, base, spec).await
     };
-    let grafana = async {
-        if !running(Service::Grafana) {
-            return Ok(Vec::new());
-        }
-        let container = there.iter().find(|(service, _)| *service == Service::Grafana);
-        let published = container.and_then(|(_, container)| container.published());
-        let published = published.unwrap_or(spec.container(Service::Grafana).published);
+    let own = async {
+        let read = there.iter().map(|(service, container)| secrets::read(engine, &container.id, *service));
+        let secrets: BTreeMap<SecretFile, Secret> = try_join_all(read).await?.into_iter().flatten().collect();
+        let Some((service, container)) = running(Service::Grafana) else {
+            return Ok::<_, Error>((secrets, None));
+        };
+        let published = container.published().unwrap_or(spec.container(*service).published);
         let base = reach::url(engine.info(), published)?;
-        let kept = observed.secrets.get(&SecretFile::GrafanaPassword);
-        lacking_in_grafana(http, base, credentials, kept, grafana_spec).await
+        let kept = secrets.get(&SecretFile::GrafanaPassword);
+        let grafana = look_at_grafana(http, base, credentials, kept, grafana_spec).await?;
+        Ok((secrets, grafana))
     };
-    let (stale, lacking) = join(prometheus, grafana).await;
+    let (files, stale, own) = join3(files, prometheus, own).await;
+    observed.files = files?.into_iter().flatten().collect();
     observed.stale.extend(stale.map(|reason| (Service::Prometheus, reason)));
-    observed.grafana = lacking?;
+    (observed.secrets, observed.grafana) = own?;
     Ok(observed)
 }
 
@@ -86,28 +82,34 @@ async fn stale_prometheus(http: &reqwest::Client, base: Url, spec: &StackSpec) -
     (!told.is_empty()).then(|| told.join("; "))
 }
 
-/// What Grafana lacks. One that does not answer is waited for later; a refused password ends the run here, so that it
-/// is tried only once.
-async fn lacking_in_grafana(
+/// How Grafana's objects are. One that does not answer is waited for later; a refused password ends the run here, so
+/// that it is tried only once.
+async fn look_at_grafana(
     http: &reqwest::Client,
     base: Url,
     credentials: &Credentials,
-    kept: Option<&crate::secret::Secret>,
+    kept: Option<&Secret>,
     spec: &GrafanaSpec,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Option<ObservedGrafana>> {
     let login = grafana::Login { user: credentials.user.clone(), password: credentials.password(kept) };
     let client = grafana::Client::new(http.clone(), base, login);
     let observed = async {
         grafana::check_login(&client).await?;
         grafana::observe(&client, spec).await
     };
-    match observed.await {
-        Ok(observed) => Ok(grafana::plan(spec, &observed)
-            .into_iter()
-            .filter(|step| step.call.is_some())
-            .map(|step| (step.object.to_string(), format!("{}: {}", step.action.word(), step.reason)))
-            .collect()),
-        Err(error) if error.is_retryable() => Ok(Vec::new()),
-        Err(error) => Err(Error::from(error)),
+    let steps = match observed.await {
+        Ok(observed) => grafana::plan(spec, &observed),
+        Err(error) if error.is_retryable() => return Ok(None),
+        Err(error) => return Err(Error::from(error)),
+    };
+    let mut looked = ObservedGrafana::default();
+    for step in steps {
+        match step.call {
+            Some(_) => {
+                looked.lacking.push((step.object.to_string(), format!("{}: {}", step.action.word(), step.reason)));
+            }
+            None => looked.kept.push(format!("{}: {}", step.object, step.reason)),
+        }
     }
+    Ok(Some(looked))
 }

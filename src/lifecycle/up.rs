@@ -224,15 +224,11 @@ impl<'a, E: Engine> Run<'a, E> {
         let service = Service::Grafana;
         self.apply.service(self.plan, service).await?;
         let client = self.grafana_client();
-        self.wait(service, "its first answer on /api/health");
-        let starting = |trouble: &grafana::GrafanaError| {
-            // That nothing listens yet is what waiting is about.
-            if !matches!(trouble, grafana::GrafanaError::Unreachable { .. }) {
-                self.wait(service, format!("it to be ready ({trouble})"));
-            }
-        };
-        grafana::wait_ready(&client, POLL, starting).await?;
-        self.provision(&client).await?;
+        match self.before.grafana.as_ref().filter(|looked| looked.lacking.is_empty() && !self.plan.starts(service)) {
+            // It was looked at a moment ago, and nothing had to change.
+            Some(looked) => looked.kept.iter().for_each(|kept| self.warn(kept.clone())),
+            None => self.configure(&client).await?,
+        }
         prove::data_source(&client, |trouble| self.wait(service, trouble)).await?;
         let _ = self.ready.set(self.started.elapsed().as_secs_f64());
         if wait_for == WaitFor::Proven {
@@ -244,7 +240,17 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
-    async fn provision(&self, client: &grafana::Client) -> Result<()> {
+    /// Waits until Grafana can be configured, then does so.
+    async fn configure(&self, client: &grafana::Client) -> Result<()> {
+        let service = Service::Grafana;
+        self.wait(service, "its first answer on /api/health");
+        let starting = |trouble: &grafana::GrafanaError| {
+            // That nothing listens yet is what waiting is about.
+            if !matches!(trouble, grafana::GrafanaError::Unreachable { .. }) {
+                self.wait(service, format!("it to be ready ({trouble})"));
+            }
+        };
+        grafana::wait_ready(client, POLL, starting).await?;
         self.with.observer.observe(Event::Working {
             part: Service::Grafana.to_string(),
             doing: "data source, folder, dashboards".to_owned(),

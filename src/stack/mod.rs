@@ -14,7 +14,9 @@ mod spec;
 pub use container::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex, sha256};
 pub use difference::{Difference, differences};
 pub use names::Names;
-pub use observed::{Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State};
+pub use observed::{
+    Observed, ObservedContainer, ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume, State,
+};
 pub(crate) use plan::why_not_running;
 pub use plan::{Action, KeepOrRemove, Plan, Step, plan_down, plan_up};
 pub use service::Service;

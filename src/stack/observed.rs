@@ -23,8 +23,17 @@ pub struct Observed {
     pub secrets: BTreeMap<SecretFile, Secret>,
     /// Services whose loaded configuration is known to differ from the file they have.
     pub stale: BTreeMap<Service, String>,
-    /// What Grafana lacks, as (object, reason); empty where nothing does or it does not run yet.
-    pub grafana: Vec<(String, String)>,
+    /// Grafana's own objects; none where it does not run or does not answer yet.
+    pub grafana: Option<ObservedGrafana>,
+}
+
+/// How Grafana's own objects differ from what they should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedGrafana {
+    /// What it lacks, as (object, reason).
+    pub lacking: Vec<(String, String)>,
+    /// What differs and is not ours to change, such as a dashboard its users have edited.
+    pub kept: Vec<String>,
 }
 
 /// A container's state, in the engine's words.

@@ -148,7 +148,7 @@ pub fn plan_up(spec: &StackSpec, observed: &Observed) -> Result<Plan> {
         plan_container(&mut plan, spec, container, observed);
     }
     if !plan.starts(Service::Grafana) {
-        for (object, reason) in &observed.grafana {
+        for (object, reason) in observed.grafana.iter().flat_map(|grafana| &grafana.lacking) {
             plan.add(Action::Provision, object, reason, Some(Service::Grafana));
         }
     }

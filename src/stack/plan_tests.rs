@@ -3,7 +3,7 @@
 use super::*;
 use crate::secret::Secret;
 use crate::settings::StackSettings;
-use crate::stack::{ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::stack::{ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume};
 use std::collections::BTreeSet;
 
 const TAG: &str = "0123456789ab";
@@ -141,7 +141,8 @@ fn what_died_is_started_again_and_the_reason_says_how() {
 #[test]
 fn what_grafana_lacks_and_what_prometheus_did_not_load_are_steps() {
     let mut observed = running(&spec());
-    observed.grafana = vec![("data source qastack-prometheus".to_owned(), "create: missing".to_owned())];
+    let lacking = vec![("data source qastack-prometheus".to_owned(), "create: missing".to_owned())];
+    observed.grafana = Some(ObservedGrafana { lacking, ..ObservedGrafana::default() });
     observed.stale.insert(Service::Prometheus, "scrape_interval 1s -> 15s".to_owned());
     insta::assert_snapshot!(up(&spec(), &observed), @"
     reload qastack-prometheus: scrape_interval 1s -> 15s
