@@ -17,6 +17,7 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use url::Url;
 
 /// How far `up` waits.
@@ -136,6 +137,10 @@ struct Run<'a, E: Engine> {
     prometheus: prometheus::Client,
     prometheus_url: Url,
     grafana_url: Url,
+    /// Whether the exporter that is to stay answers: before that, a proof would be about the one it replaces.
+    exporter_answers: watch::Sender<bool>,
+    /// Whether the Prometheus that is to stay answers.
+    prometheus_answers: watch::Sender<bool>,
     ready: OnceLock<f64>,
     proven: OnceLock<f64>,
     warnings: std::sync::Mutex<Vec<String>>,
@@ -163,6 +168,8 @@ impl<'a, E: Engine> Run<'a, E> {
             prometheus: prometheus::Client::new(http.clone(), prometheus_url.clone()),
             prometheus_url,
             grafana_url: url(Service::Grafana)?,
+            exporter_answers: watch::channel(false).0,
+            prometheus_answers: watch::channel(false).0,
             ready: OnceLock::new(),
             proven: OnceLock::new(),
             warnings: std::sync::Mutex::default(),
@@ -195,6 +202,7 @@ impl<'a, E: Engine> Run<'a, E> {
         self.apply.service(self.plan, service).await?;
         self.wait(service, "its first answer on /readyz");
         wait::answers(self.http, &self.exporter, "/readyz").await?;
+        self.exporter_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.reload_exporter(step).await?;
         }
@@ -208,9 +216,12 @@ impl<'a, E: Engine> Run<'a, E> {
         self.apply.service(self.plan, service).await?;
         self.wait(service, "its first answer on /-/ready");
         wait::answers(self.http, &self.prometheus_url, "/-/ready").await?;
+        self.prometheus_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.load_prometheus(step, None).await?;
         }
+        self.wait(service, "the exporter");
+        answered(&self.exporter_answers).await;
         prove::target(&self.prometheus, |trouble| self.wait(service, trouble)).await?;
         if let Some(step) = self.step(&Action::Settle) {
             self.load_prometheus(step, Some(())).await?;
@@ -229,9 +240,13 @@ impl<'a, E: Engine> Run<'a, E> {
             Some(looked) => looked.kept.iter().for_each(|kept| self.warn(kept.clone())),
             None => self.configure(&client).await?,
         }
+        self.wait(service, "Prometheus");
+        answered(&self.prometheus_answers).await;
         prove::data_source(&client, |trouble| self.wait(service, trouble)).await?;
         let _ = self.ready.set(self.started.elapsed().as_secs_f64());
         if wait_for == WaitFor::Proven {
+            self.wait(service, "the exporter");
+            answered(&self.exporter_answers).await;
             let since = self.services_started_at().await?;
             prove::sample(&client, since, |trouble| self.wait(service, trouble)).await?;
             let _ = self.proven.set(self.started.elapsed().as_secs_f64());
@@ -383,4 +398,9 @@ impl<'a, E: Engine> Run<'a, E> {
             warnings.push(text);
         }
     }
+}
+
+/// Waits until a service has answered; the sender lives as long as the run.
+async fn answered(service: &watch::Sender<bool>) {
+    let _ = service.subscribe().wait_for(|answers| *answers).await;
 }
