@@ -140,7 +140,7 @@ impl Ctrf<'_> {
         self.run.add(Record {
             suite: &suite,
             class: "",
-            name: &test.name,
+            name: test.name.into_owned(),
             file: test.file_path.as_deref().filter(|file| !file.is_empty()),
             variant: test.browser.as_deref().unwrap_or_default(),
             offset,

@@ -158,7 +158,7 @@ impl Reader<'_> {
         self.run.add(Record {
             suite: &suite,
             class: &class,
-            name: &attributes.name,
+            name: attributes.name,
             file: None,
             variant: "",
             offset: tag.offset,

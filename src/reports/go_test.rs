@@ -185,7 +185,7 @@ impl Stream<'_> {
         self.run.add(Record {
             suite: package,
             class: package,
-            name: test,
+            name: test.to_owned(),
             file: None,
             variant: "",
             offset,

@@ -126,10 +126,15 @@ impl Rules {
     }
 }
 
-/// Whether a default rule could match at all: each of them needs an `@`, a slash, `0x` or a digit, and then a
-/// hyphen or more of it. Most names have none of these and cost no more than this look.
+/// Whether a default rule could match at all: each of them needs an `@`, a slash, a hyphen or `0x`. Most names
+/// have none of these and cost no more than this look.
 fn may_be_random(name: &str) -> bool {
-    name.bytes().any(|byte| matches!(byte, b'@' | b'/' | b'0'..=b'9'))
+    let mut previous = b' ';
+    name.bytes().any(|byte| {
+        let found = matches!(byte, b'@' | b'/' | b'-') || (byte == b'x' && previous == b'0');
+        previous = byte;
+        found
+    })
 }
 
 #[cfg(test)]

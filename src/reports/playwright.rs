@@ -140,7 +140,7 @@ impl Reader<'_> {
             self.run.add(Record {
                 suite,
                 class: suite,
-                name: &name,
+                name: name.clone(),
                 file: spec.file.as_deref(),
                 variant: &test.project_name,
                 offset,

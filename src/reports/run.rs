@@ -8,14 +8,15 @@ use super::names::NameRules;
 use super::unreadable::Unreadable;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
 
 /// One record of a report, as it stands there.
 pub(crate) struct Record<'a> {
     pub suite: &'a str,
     pub class: &'a str,
-    pub name: &'a str,
+    pub name: String,
     pub file: Option<&'a str>,
     pub variant: &'a str,
     /// Where it stands in the text, for warnings.
@@ -51,9 +52,7 @@ pub(crate) struct RunBuilder<'r> {
     // Keyed by the names as they are written: two parameters that only differ in a random part are two tests.
     seen: HashMap<u64, usize, Identity>,
     hashes: RandomState,
-    suite: LastName,
-    class: LastName,
-    file: LastName,
+    place: Place,
 }
 
 impl<'r> RunBuilder<'r> {
@@ -74,9 +73,7 @@ impl<'r> RunBuilder<'r> {
             repeats: Repeats::Unknown,
             seen: HashMap::default(),
             hashes: RandomState::new(),
-            suite: LastName::default(),
-            class: LastName::default(),
-            file: LastName::default(),
+            place: Place::default(),
         }
     }
 
@@ -128,21 +125,31 @@ impl<'r> RunBuilder<'r> {
             let line = self.lines.of(record.offset);
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
         }
-        let test = self.identity(&record);
-        match self.seen.get(&self.key(&record)) {
-            Some(&index) if self.run.executions[index].test == test => self.fold(index, record),
-            _ => {
-                self.seen.insert(self.key(&record), self.run.executions.len());
-                let flaky = is_flaky(record.outcome, &record.attempts);
-                self.run.executions.push(Execution {
-                    test,
-                    outcome: record.outcome,
-                    flaky,
-                    duration: record.duration,
-                    attempts: record.attempts,
-                    reported_start: record.reported_start,
-                });
+        self.go_to(&record);
+        let key = self.place.key(&record.name);
+        let test = self.identity(record.name, record.file.is_some(), record.offset);
+        let next = self.run.executions.len();
+        let further = match self.seen.entry(key) {
+            Entry::Occupied(known) if self.run.executions[*known.get()].test == test => Some(*known.get()),
+            Entry::Occupied(mut other) => {
+                other.insert(next);
+                None
             }
+            Entry::Vacant(free) => {
+                free.insert(next);
+                None
+            }
+        };
+        match further {
+            Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
+            None => self.run.executions.push(Execution {
+                test,
+                outcome: record.outcome,
+                flaky: is_flaky(record.outcome, &record.attempts),
+                duration: record.duration,
+                attempts: record.attempts,
+                reported_start: record.reported_start,
+            }),
         }
         Ok(())
     }
@@ -157,54 +164,81 @@ impl<'r> RunBuilder<'r> {
 
     /// The last record decides, unless it is a skip: a skipped test has no result that could replace another.
     /// It is flaky only when a failure was written down before the final pass.
-    fn fold(&mut self, index: usize, record: Record<'_>) {
+    fn fold(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        attempts: Vec<Attempt>,
+        duration: Option<Duration>,
+        offset: usize,
+    ) {
         let known = &mut self.run.executions[index];
         let unexplained = self.repeats == Repeats::RetriesWithoutResults
             && !known.attempts.iter().any(|attempt| attempt.outcome.is_failure());
-        known.attempts.extend(record.attempts);
-        if record.outcome.is_decisive() || !known.outcome.is_decisive() {
-            known.outcome = record.outcome;
+        known.attempts.extend(attempts);
+        if outcome.is_decisive() || !known.outcome.is_decisive() {
+            known.outcome = outcome;
         }
         known.flaky = is_flaky(known.outcome, &known.attempts);
-        known.duration = match (known.duration, record.duration) {
+        known.duration = match (known.duration, duration) {
             (Some(before), Some(now)) => before.checked_add(now),
             (before, now) => before.or(now),
         };
         let name = self.run.executions[index].test.name.clone();
         match self.repeats {
-            _ if unexplained => self.warn("retry_unexplained", record.offset, || {
+            _ if unexplained => self.warn("retry_unexplained", offset, || {
                 format!("{name:?} was tried again, but the report does not say how the earlier attempt ended")
             }),
-            Repeats::Unknown => self.warn("duplicate_test", record.offset, || {
+            Repeats::Unknown => self.warn("duplicate_test", offset, || {
                 format!("{name:?} stands here again with the same suite and class: read as a further attempt")
             }),
             Repeats::Retries | Repeats::RetriesWithoutResults => {}
         }
     }
 
-    fn identity(&mut self, record: &Record<'_>) -> TestIdentity {
-        let limit = self.limits.name;
-        for part in [record.suite, record.class, record.name] {
-            if part.len() > limit {
-                self.warn("name_cut", record.offset, || format!("a name of {} bytes is cut to {limit}", part.len()));
-            }
+    /// Neighbouring cases share their suite, class and file: the rules look at each once.
+    fn go_to(&mut self, record: &Record<'_>) {
+        let written = [record.suite, record.class, record.file.unwrap_or_default(), record.variant];
+        if self.place.written == written && self.place.hasher.is_some() {
+            return;
         }
-        let names = self.names;
-        TestIdentity {
-            suite: self.suite.of(record.suite, |name| names.name(cut(name, limit))),
-            class: self.class.of(record.class, |name| names.name(cut(name, limit))),
-            name: names.name(cut(record.name, limit)).into_owned(),
-            file: record.file.map(|file| self.file.of(file, |file| names.file(cut(file, limit)))),
+        for part in written {
+            self.warn_of_length(part, record.offset);
+        }
+        let mut hasher = self.hashes.build_hasher();
+        written.hash(&mut hasher);
+        let limit = self.limits.name;
+        self.place = Place {
+            written: written.map(str::to_owned),
+            suite: self.names.name(cut(record.suite, limit)).into_owned(),
+            class: self.names.name(cut(record.class, limit)).into_owned(),
+            file: self.names.file(cut(record.file.unwrap_or_default(), limit)).into_owned(),
             variant: cut(record.variant, limit).to_owned(),
+            hasher: Some(hasher),
+        };
+    }
+
+    fn identity(&mut self, mut name: String, has_file: bool, offset: usize) -> TestIdentity {
+        self.warn_of_length(&name, offset);
+        name.truncate(name.floor_char_boundary(self.limits.name));
+        if let Cow::Owned(normalised) = self.names.name(&name) {
+            name = normalised;
+        }
+        let Place { suite, class, file, variant, .. } = &self.place;
+        TestIdentity {
+            suite: suite.clone(),
+            class: class.clone(),
+            name,
+            file: has_file.then(|| file.clone()),
+            variant: variant.clone(),
         }
     }
 
-    fn key(&self, record: &Record<'_>) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        for part in [record.suite, record.class, record.name, record.file.unwrap_or_default(), record.variant] {
-            part.hash(&mut hasher);
+    fn warn_of_length(&mut self, name: &str, offset: usize) {
+        let limit = self.limits.name;
+        if name.len() > limit {
+            self.warn("name_cut", offset, || format!("a name of {} bytes is cut to {limit}", name.len()));
         }
-        hasher.finish()
     }
 }
 
@@ -218,20 +252,23 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// Neighbouring cases share their suite, class and file: the rules look at each once.
+/// Where the last record stood: its suite, class, file and variant, as written and without random parts.
 #[derive(Default)]
-struct LastName {
-    written: String,
-    normalised: String,
+struct Place {
+    written: [String; 4],
+    suite: String,
+    class: String,
+    file: String,
+    variant: String,
+    /// The hash of what is written, to which a test's name is added.
+    hasher: Option<DefaultHasher>,
 }
 
-impl LastName {
-    fn of<'n>(&mut self, written: &'n str, normalise: impl FnOnce(&'n str) -> Cow<'n, str>) -> String {
-        if self.written != written {
-            written.clone_into(&mut self.written);
-            self.normalised = normalise(written).into_owned();
-        }
-        self.normalised.clone()
+impl Place {
+    fn key(&self, name: &str) -> u64 {
+        let mut hasher = self.hasher.clone().unwrap_or_default();
+        name.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

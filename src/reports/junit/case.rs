@@ -36,13 +36,13 @@ struct Results {
 
 impl Junit<'_> {
     pub(super) fn case(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
-        let attributes = self.case_attributes(tag)?;
+        let mut attributes = self.case_attributes(tag)?;
         let results = self.results()?;
         self.warn_of_results(tag, &attributes, &results);
         let element = element_outcome(&attributes, &results);
-        let (outcome, attempts) = attempts(&attributes, results, element);
+        let attempts = attempts(&attributes, results, element);
         let every: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
-        let name = match attributes.name.filter(|name| !name.is_empty()) {
+        let name = match attributes.name.take().filter(|name| !name.is_empty()) {
             Some(name) => name,
             None => {
                 let number = self.run.elements().tests + 1;
@@ -55,16 +55,19 @@ impl Junit<'_> {
         self.run.add(Record {
             suite: &suite.name,
             class: &attributes.class,
-            name: &name,
+            name,
             file: file.or_else(|| project.map(|_| attributes.class.as_str())),
             variant: project.unwrap_or_default(),
             offset: tag.offset,
             element,
-            outcome,
+            outcome: element,
             attempts,
             duration: every.or(attributes.duration),
-            reported_start: attributes.start.or_else(|| suite.start.clone()),
-        })
+            reported_start: attributes.start,
+        })?;
+        // The next case is nearly always of the same class: its buffer is used again.
+        self.class = attributes.class;
+        Ok(())
     }
 
     /// Playwright runs a file once a browser project, and writes the project where others write the machine's name.
@@ -77,13 +80,14 @@ impl Junit<'_> {
     }
 
     fn case_attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
-        let mut case = Attributes::default();
+        let mut case = Attributes { class: std::mem::take(&mut self.class), ..Attributes::default() };
+        case.class.clear();
         let mut time = None;
         let mut unknown = None;
         let sound = self.xml.attributes(tag, |key, value| match key {
             "name" => case.name = Some(value.into_owned()),
-            "classname" => case.class = value.into_owned(),
-            "class" if case.class.is_empty() => case.class = value.into_owned(),
+            "classname" => value.as_ref().clone_into(&mut case.class),
+            "class" if case.class.is_empty() => value.as_ref().clone_into(&mut case.class),
             "file" | "filepath" => case.file = Some(value.into_owned()).filter(|file| !file.is_empty()),
             "timestamp" => case.start = Some(value.into_owned()),
             "time" => {
@@ -228,12 +232,15 @@ fn element_outcome(attributes: &Attributes, results: &Results) -> Outcome {
 
 /// The attempts in the order they were made. `flaky…` stand for attempts before the end; `failure` or `error`
 /// stands for the first attempt where `rerun…` follow it, and for the last one otherwise.
-fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> (Outcome, Vec<Attempt>) {
+fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> Vec<Attempt> {
     let Results { main, flaky, reruns, .. } = results;
     let mut main = main.unwrap_or(Attempt { outcome: element, duration: None, kind: None, message: None });
     main.duration = main.duration.or(attributes.duration);
+    if flaky.is_empty() && reruns.is_empty() {
+        return vec![main];
+    }
     let mut attempts = flaky;
-    // A rerun without a result of its own that failed: the last attempt passed, and these came before it.
+    // Reruns without a result of the case that failed: the last attempt passed, and these came before it.
     if main.outcome.is_failure() || attributes.status.is_some() {
         attempts.push(main);
         attempts.extend(reruns);
@@ -241,7 +248,7 @@ fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> (Out
         attempts.extend(reruns);
         attempts.push(main);
     }
-    (element, attempts)
+    attempts
 }
 
 /// What a `status` or `result` attribute says.

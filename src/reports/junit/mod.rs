@@ -19,6 +19,8 @@ struct Junit<'a> {
     run: RunBuilder<'a>,
     /// The root says that it was written by Playwright: its suites name the browser project as their host.
     playwright: bool,
+    /// The class of the case before, a buffer.
+    class: String,
 }
 
 /// What a suite says about the cases in it.
@@ -28,7 +30,6 @@ struct Suite {
     name: String,
     file: Option<String>,
     hostname: Option<String>,
-    start: Option<String>,
     offset: usize,
     declared: Declared,
 }
@@ -48,7 +49,12 @@ pub(super) fn read<'a>(
     limits: &'a Limits,
     names: &'a NameRules,
 ) -> Result<TestRun, Unreadable> {
-    let mut junit = Junit { xml, run: RunBuilder::new(Format::Junit, text, limits, names), playwright: false };
+    let mut junit = Junit {
+        class: String::new(),
+        xml,
+        run: RunBuilder::new(Format::Junit, text, limits, names),
+        playwright: false,
+    };
     junit.document()?;
     Ok(junit.run.finish())
 }
@@ -98,7 +104,7 @@ impl Junit<'_> {
             "id" => has_id = true,
             _ => {}
         })?;
-        self.run.started(group.start.take(), duration);
+        self.run.started(None, duration);
         self.playwright = has_id;
         group.name.clear();
         self.children(&group)?;
@@ -161,26 +167,24 @@ impl Junit<'_> {
     fn suite_attributes(&mut self, tag: &Tag<'_>, outer: &Suite) -> Result<Suite, Unreadable> {
         let mut suite = Suite { offset: tag.offset, file: outer.file.clone(), ..Suite::default() };
         let mut name = String::new();
-        let mut duration = None;
+        let mut start = None;
         let sound = self.xml.attributes(tag, |key, value| match key {
             "name" => name = value.into_owned(),
             "file" | "filepath" => suite.file = Some(value.into_owned()).filter(|file| !file.is_empty()),
             "hostname" => suite.hostname = Some(value.into_owned()),
-            "timestamp" => suite.start = Some(value.into_owned()),
-            "time" => duration = seconds(&value).duration,
+            "timestamp" => start = Some(value.into_owned()),
             "tests" => suite.declared.tests = counter(&value),
             "failures" => suite.declared.failures = counter(&value),
             "errors" => suite.declared.errors = counter(&value),
             _ => {}
         })?;
         self.warn_of_attributes(sound, tag);
-        self.run.started(suite.start.clone(), None);
+        self.run.started(start, None);
         if name == "pytest" {
             self.run.repeats_are(Repeats::RetriesWithoutResults);
         }
         suite.name = join(&outer.name, &name).into_owned();
         suite.hostname = suite.hostname.or_else(|| outer.hostname.clone());
-        suite.start = suite.start.or_else(|| outer.start.clone());
         Ok(suite)
     }
 

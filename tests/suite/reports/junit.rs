@@ -219,7 +219,7 @@ fn every_kind_of_timestamp_is_kept_as_it_is_written() {
         "0001-01-01T00:00:00Z",
         "1970-01-01T00:00:00",
     ] {
-        let run = run(format!("<testsuite timestamp='{stamp}'><testcase name='a'/></testsuite>"));
+        let run = run(format!("<testsuite timestamp='{stamp}'><testcase name='a' timestamp='{stamp}'/></testsuite>"));
         assert_eq!(run.reported_start.as_deref(), Some(stamp));
         assert_eq!(run.executions[0].reported_start.as_deref(), Some(stamp));
         assert_eq!(words(&run), Vec::<&str>::new());
