@@ -11,6 +11,7 @@ mod serve;
 mod stack;
 mod status;
 mod up;
+mod validate;
 
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -62,6 +63,7 @@ enum Command {
     Push(Box<push::PushArgs>),
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
+    Validate(validate::ValidateArgs),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Self::Push(_) => "push",
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
+            Self::Validate(_) => "validate",
         }
     }
 
@@ -84,6 +87,7 @@ impl Command {
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
+            Self::Validate(arguments) => validate::run(arguments, context).await,
         }
     }
 }

@@ -129,12 +129,9 @@ impl Rules {
 /// Whether a default rule could match at all: each of them needs an `@`, a slash, a hyphen or `0x`. Most names
 /// have none of these and cost no more than this look.
 fn may_be_random(name: &str) -> bool {
-    let mut previous = b' ';
-    name.bytes().any(|byte| {
-        let found = matches!(byte, b'@' | b'/' | b'-') || (byte == b'x' && previous == b'0');
-        previous = byte;
-        found
-    })
+    let name = name.as_bytes();
+    memchr::memchr3(b'@', b'/', b'-', name).is_some()
+        || memchr::memchr_iter(b'x', name).any(|at| at > 0 && name[at - 1] == b'0')
 }
 
 #[cfg(test)]

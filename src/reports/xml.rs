@@ -20,6 +20,8 @@ pub(crate) struct Xml<'a> {
     limits: &'a Limits,
     open: Vec<usize>,
     has_controls: bool,
+    /// The last element was empty (`<a/>`): its `Close` comes next.
+    close: bool,
 }
 
 /// What stands next.
@@ -47,18 +49,35 @@ impl<'a> Xml<'a> {
     pub fn new(decoded: &'a Decoded<'_>, limits: &'a Limits) -> Self {
         let mut reader = Reader::from_str(&decoded.text);
         let config = reader.config_mut();
-        config.expand_empty_elements = true;
+        // White space between elements would be an event each; `text` turns this off while it reads one.
+        config.trim_text_start = true;
         config.allow_dangling_amp = true;
         config.trim_markup_names_in_closing_tags = true;
-        Self { text: &decoded.text, reader, limits, open: Vec::new(), has_controls: decoded.control.is_some() }
+        Self {
+            text: &decoded.text,
+            reader,
+            limits,
+            open: Vec::new(),
+            has_controls: decoded.control.is_some(),
+            close: false,
+        }
     }
 
     /// The next token; comments, declarations and processing instructions are passed over.
     pub fn next(&mut self) -> Result<Token<'a>, Unreadable> {
+        if self.close {
+            self.close = false;
+            self.open.pop();
+            return Ok(Token::Close);
+        }
         loop {
             let offset = self.position();
             return Ok(match self.reader.read_event() {
-                Ok(Event::Start(start)) => {
+                Ok(event @ (Event::Start(_) | Event::Empty(_))) => {
+                    self.close = matches!(event, Event::Empty(_));
+                    let (Event::Start(start) | Event::Empty(start)) = event else { continue };
+                    // With white space trimmed, a tag begins after where the reader stood.
+                    let offset = self.begin_of_tag(offset);
                     if self.open.len() >= self.limits.depth {
                         return Err(Unreadable::TooDeep { line: self.line(offset), limit: self.limits.depth });
                     }
@@ -72,13 +91,20 @@ impl<'a> Xml<'a> {
                 Ok(Event::Text(text)) => Token::Text(Text::Plain(text.into_inner())),
                 Ok(Event::CData(text)) => Token::Text(Text::Plain(text.into_inner())),
                 Ok(Event::GeneralRef(reference)) => Token::Text(Text::Reference(reference.into_inner())),
-                Ok(Event::DocType(_)) => return Err(Unreadable::Doctype { line: self.line(offset) }),
+                Ok(Event::DocType(_)) => {
+                    return Err(Unreadable::Doctype { line: self.line(self.begin_of_tag(offset)) });
+                }
                 Ok(Event::Eof) if self.open.is_empty() => Token::End,
                 Ok(Event::Eof) => return Err(self.truncated()),
-                Ok(Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_)) => continue,
+                Ok(Event::Comment(_) | Event::Decl(_) | Event::PI(_)) => continue,
                 Err(error) => return Err(self.unreadable(&error)),
             });
         }
+    }
+
+    fn begin_of_tag(&self, offset: usize) -> usize {
+        let skipped = self.text.as_bytes().get(offset..).and_then(|rest| memchr::memchr(b'<', rest));
+        offset + skipped.unwrap_or(0)
     }
 
     /// Where the reader stands.
@@ -98,6 +124,13 @@ impl<'a> Xml<'a> {
     /// The text of the element that was opened last, up to the budget, and passes over the rest of it. Output
     /// that a producer put inside (`system-out`) is no part of the text.
     pub fn text(&mut self, budget: &mut usize) -> Result<String, Unreadable> {
+        self.reader.config_mut().trim_text_start = false;
+        let kept = self.untrimmed_text(budget);
+        self.reader.config_mut().trim_text_start = true;
+        kept
+    }
+
+    fn untrimmed_text(&mut self, budget: &mut usize) -> Result<String, Unreadable> {
         let mut kept = String::new();
         let outside = self.open.len().saturating_sub(1);
         while self.open.len() > outside {
@@ -128,26 +161,32 @@ impl<'a> Xml<'a> {
     /// A value with an entity that is not known is handed on as it is written; `false` says that it happened.
     pub fn attributes(&self, tag: &Tag<'_>, mut take: impl FnMut(&str, Cow<'_, str>)) -> Result<bool, Unreadable> {
         let mut sound = true;
-        let mut attributes = tag.start.html_attributes();
-        for (index, attribute) in attributes.with_checks(false).enumerate() {
+        let mut rest = tag.start.attributes_raw();
+        for index in 0.. {
+            rest = rest.trim_ascii_start();
+            let Some((name, value, after)) = next_attribute(rest) else { break };
             if index >= self.limits.attributes {
                 let line = self.line(tag.offset);
                 return Err(Unreadable::TooManyAttributes { line, limit: self.limits.attributes });
             }
-            let Ok(attribute) = attribute else {
+            rest = after;
+            let Some(value) = value else {
                 sound = false;
-                break;
+                continue;
             };
-            let value = match unescape(&attribute.value) {
-                Ok(Cow::Borrowed(value)) => Cow::Borrowed(value),
-                // A character reference (`&#27;`) brings in what the bytes did not show.
-                Ok(Cow::Owned(value)) => Cow::Owned(without_controls(&value).into_owned()),
-                Err(_) => {
-                    sound = false;
-                    Cow::Borrowed(attribute.value.as_ref())
+            let value = if memchr::memchr(b'&', value.as_bytes()).is_none() {
+                Cow::Borrowed(value)
+            } else {
+                match unescape(value) {
+                    // A character reference (`&#27;`) brings in what the bytes did not show.
+                    Ok(value) => Cow::Owned(without_controls(&value).into_owned()),
+                    Err(_) => {
+                        sound = false;
+                        Cow::Borrowed(value)
+                    }
                 }
             };
-            take(attribute.key.local_name().into_inner(), value);
+            take(local_name(name), value);
         }
         Ok(sound)
     }
@@ -197,6 +236,33 @@ impl<'a> Xml<'a> {
             other => Unreadable::Malformed { line: self.line(at), reason: other.to_string() },
         }
     }
+}
+
+/// A name without its name space prefix. Names are too short for a search that pays off on longer texts.
+fn local_name(name: &str) -> &str {
+    name.bytes().position(|byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
+}
+
+/// The name and the value of the attribute that a text begins with, and what follows it.
+///
+/// quick-xml has an iterator for this, made for more than is needed here; with it, a case took twice the time.
+/// A value without quotes ends at white space; a name without a value has none.
+fn next_attribute(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let end = text.bytes().position(|byte| byte == b'=' || byte.is_ascii_whitespace()).unwrap_or(text.len());
+    if text.is_empty() {
+        return None;
+    }
+    let (name, rest) = text.split_at(end);
+    let Some(rest) = rest.trim_ascii_start().strip_prefix('=') else { return Some((name, None, rest)) };
+    let rest = rest.trim_ascii_start();
+    let (value, after) = match rest.as_bytes().first() {
+        Some(quote @ (b'"' | b'\'')) => {
+            let end = memchr::memchr(*quote, &rest.as_bytes()[1..])? + 1;
+            (&rest[1..end], &rest[end + 1..])
+        }
+        _ => rest.split_at(rest.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len())),
+    };
+    Some((name, Some(value), after))
 }
 
 impl Tag<'_> {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod fixtures;
 mod junit;
+mod validate;
 
 use qastack::reports::{Execution, Limits, TestRun, Unreadable, read};
 
@@ -37,4 +38,34 @@ fn test<'r>(run: &'r TestRun, name: &str) -> &'r Execution {
         [one] => one,
         others => panic!("{} tests are called {name:?} in {run:?}", others.len()),
     }
+}
+
+/// The tables of `docs/report-formats.md` list every word that the sources use, and no other.
+#[test]
+fn every_word_is_documented() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/report-formats.md")).expect("the document");
+    let section = |from: &str, to: &str| -> std::collections::BTreeSet<String> {
+        let (_, rest) = document.split_once(from).expect("a section");
+        let text = rest.split_once(to).map_or(rest, |(text, _)| text);
+        text.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
+    };
+    let sources: String = walkdir::WalkDir::new(root.join("src/reports"))
+        .into_iter()
+        .map(|entry| entry.expect("an entry").into_path())
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read_to_string(path).expect("a source"))
+        .collect();
+    let quoted = |word: &String| sources.contains(&format!("\"{word}\""));
+    let warnings = section("## Warnings", "## What is refused");
+    let refusals = section("## What is refused", "\n## ");
+    for word in warnings.iter().chain(&refusals) {
+        assert!(quoted(word), "{word} is documented, but no source says it");
+    }
+    let said = regex::Regex::new(r#"(?:warn\(|code: |nothing\(|if duration.is_some\(\) \{|else \{)\s*"([a-z_]+)""#)
+        .expect("a pattern");
+    for found in said.captures_iter(&sources) {
+        assert!(warnings.contains(&found[1]), "{} is said, but not documented", &found[1]);
+    }
+    assert!(said.captures_iter(&sources).count() > 20);
 }
