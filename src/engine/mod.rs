@@ -70,8 +70,8 @@ pub trait Engine: Send + Sync {
         progress: &(dyn Fn(Transfer) + Send + Sync),
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Removes an image by its id; one that is in use stays.
-    fn remove_image(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Removes an image by its reference; one that a container was made from stays.
+    fn remove_image(&self, reference: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes the project's network.
     fn create_network(&self, names: &Names) -> impl Future<Output = Result<()>> + Send;

@@ -40,7 +40,7 @@ pub enum Action {
     Settle,
     /// Create or update an object in Grafana.
     Provision,
-    /// Remove an image that no release needs any more.
+    /// Remove an image that no release needs any more, by its reference.
     RemoveImage(String),
     /// Remove a network by its id.
     RemoveNetwork(String),
@@ -157,7 +157,7 @@ pub fn plan_up(spec: &StackSpec, observed: &Observed) -> Result<Plan> {
         let superseded = is_ours(&image.labels, project) && !image.references.iter().any(|known| known == needed);
         if superseded {
             let name = image.references.first().unwrap_or(&image.id);
-            plan.add(Action::RemoveImage(image.id.clone()), name, "superseded exporter image", None);
+            plan.add(Action::RemoveImage(name.clone()), name, "superseded exporter image", None);
         }
     }
     Ok(plan)
@@ -180,7 +180,7 @@ pub fn plan_down(project: &str, observed: &Observed, volumes: KeepOrRemove) -> P
         }
         for image in observed.images.iter().filter(|image| is_ours(&image.labels, project)) {
             let name = image.references.first().unwrap_or(&image.id);
-            plan.add(Action::RemoveImage(image.id.clone()), name, "built for this stack", None);
+            plan.add(Action::RemoveImage(name.clone()), name, "built for this stack", None);
         }
     }
     plan

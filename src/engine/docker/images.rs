@@ -119,9 +119,9 @@ fn registry(reference: &str) -> &str {
     }
 }
 
-/// Removes an image; one that is gone or in use is left.
+/// Removes an image; one that is gone, or that a container of whatever project was made from, is left.
 pub async fn remove(docker: &Docker, id: &str) -> Result<()> {
-    let options = RemoveImageOptionsBuilder::default().force(true).build();
+    let options = RemoveImageOptionsBuilder::default().force(false).build();
     match docker.remove_image(id, Some(options), None).await {
         Err(cause) if status(&cause) == Some(409) => Ok(()),
         other => or_gone(other).map(|_| ()).call(|| format!("remove the image {id}")),

@@ -52,8 +52,8 @@ impl Engine for DockerEngine {
         images::pull(&self.docker, reference, progress).await
     }
 
-    async fn remove_image(&self, id: &str) -> Result<()> {
-        images::remove(&self.docker, id).await
+    async fn remove_image(&self, reference: &str) -> Result<()> {
+        images::remove(&self.docker, reference).await
     }
 
     async fn create_network(&self, names: &Names) -> Result<()> {
