@@ -1,10 +1,11 @@
 //! Where the exporter is and which token opens it, for every command that speaks to it.
 
-use super::Context;
+use super::{Context, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
-use crate::settings::load_stack;
+use crate::lifecycle::{self, Access};
+use crate::stack::Names;
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,19 +24,25 @@ pub struct ExporterArgs {
 }
 
 impl ExporterArgs {
-    /// A client for it.
+    /// A client for it. What is not given is asked of the engine that the stack runs on: its address, and the token
+    /// that `up` made.
     ///
     /// # Errors
     /// The address or the token file cannot be used.
-    pub fn client(&self, context: &Context) -> Result<Client> {
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => published(context)?,
+    pub async fn client(&self, context: &Context) -> Result<Client> {
+        let token = self.token()?;
+        let (url, token) = match (&self.url, token) {
+            (Some(url), token) => (url.clone(), token),
+            (None, Some(token)) => (published(context)?, Some(token)),
+            (None, None) => match on_the_engine(context).await {
+                Some(access) => (access.url, access.token.map(|token| token.expose().to_owned())),
+                None => (published(context)?, None),
+            },
         };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(Error::new(Code::Usage, format!("{url} is not an address such as http://127.0.0.1:8080")));
         }
-        Client::new(url, self.token()?.as_deref())
+        Client::new(url, token.as_deref())
     }
 
     fn token(&self) -> Result<Option<String>> {
@@ -49,9 +56,17 @@ impl ExporterArgs {
     }
 }
 
+/// The exporter of this project on the engine, where there is one. An exporter may well run without any engine, so that
+/// none that answers is no error here.
+async fn on_the_engine(context: &Context) -> Option<Access> {
+    let settings = stack::load_settings(context).ok()?.settings;
+    let engine = stack::connect(context).await.ok()?;
+    lifecycle::access(&engine, &Names::new(&settings.project)).await.ok()?
+}
+
 /// Where the stack's settings publish the exporter.
 fn published(context: &Context) -> Result<Url> {
-    let settings = load_stack(context.globals.file.as_deref(), std::env::vars(), Vec::new())?.settings;
+    let settings = stack::load_settings(context)?.settings;
     let published = settings.ports.test_metrics;
     let address = match published.address {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -78,7 +78,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// # Errors
 /// Nothing is found, or the exporter cannot be spoken to. What became of each file is in the answer.
 pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
-    let client = arguments.exporter.client(context)?;
+    let client = arguments.exporter.client(context).await?;
     let found = find(&arguments.files);
     if found.files.is_empty() && found.missing.is_empty() {
         return Err(Error::new(Code::Usage, "no test report is found below the working directory")

@@ -1,5 +1,6 @@
 //! Drives a plan: lock, apply in parallel, wait, prove, roll back. It tells what happens as events and never prints.
 
+mod access;
 mod apply;
 mod cancel;
 mod down;
@@ -17,6 +18,7 @@ mod status;
 mod up;
 mod wait;
 
+pub use access::{Access, access};
 pub use cancel::Cancel;
 pub use down::{DownReport, down, plan as plan_down};
 pub use figures::Figures;
