@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
@@ -40,7 +41,8 @@ def main():
         sides = [Ours(pathlib.Path(directory)), Theirs(pathlib.Path(directory))]
         try:
             ours, theirs = sides
-            theirs.use_exporter(ours.exporter_image())
+            ours.warm_up()
+            theirs.write_files()
             for number in range(rounds):
                 for side in sides if number % 2 == 0 else reversed(sides):
                     side.round()
@@ -87,15 +89,10 @@ class Ours(Side):
         )
         self.command = [os.environ["QASTACK_BIN"], "--file", str(settings)]
 
-    def exporter_image(self):
-        """The image that `up` builds from the executable, made beforehand, as compose's is."""
-        run(self.command + ["up", "--wait", "ready"], self.directory)
-        services = self.status()["services"]
+    def warm_up(self):
+        """Once through everything, so that neither side pays for what the engine does only once."""
+        run(self.command + ["up"], self.directory)
         run(self.command + ["down", "--volumes"], self.directory)
-        return next(service["image"] for service in services if service["name"] == "test-metrics")
-
-    def status(self):
-        return json.loads(run(self.command + ["status", "--json"], self.directory, any_exit=True))["data"]
 
     def round(self):
         for volumes in ["fresh", "kept"]:
@@ -127,8 +124,22 @@ class Ours(Side):
 class Theirs(Side):
     name = "docker compose"
 
-    def use_exporter(self, image):
+    image = "qastack-bench/test-metrics"
+
+    def build_image(self):
+        """The exporter's image under a name of its own: ours removes and builds the one it made."""
+        context = self.directory / "image"
+        (context / "data").mkdir(parents=True)
+        shutil.copy(os.environ["QASTACK_BIN"], context / "qastack")
+        (context / "Dockerfile").write_text(
+            "FROM scratch\nCOPY qastack /qastack\nCOPY --chown=65532:65532 data /data\nUSER 65532:65532\n"
+            'ENTRYPOINT ["/qastack"]\nCMD ["serve"]\n'
+        )
+        run(["docker", "build", "--quiet", "--tag", self.image, str(context)])
+
+    def write_files(self):
         """Writes an equivalent compose file: the same images, limits and hardening, and 1 s health checks."""
+        self.build_image()
         test_metrics, prometheus, grafana = self.ports
         hardened = {
             "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"],
@@ -152,7 +163,7 @@ class Theirs(Side):
             "name": f"bench-theirs-{os.getpid()}",
             "services": {
                 "test-metrics": {
-                    "image": image, "ports": [f"127.0.0.1:{test_metrics}:8080"], "volumes": ["test-metrics:/data"],
+                    "image": self.image, "ports": [f"127.0.0.1:{test_metrics}:8080"], "volumes": ["test-metrics:/data"],
                     "mem_limit": "256m", "healthcheck": healthy("/qastack", "healthcheck"), **hardened,
                 },
                 "prometheus": {
@@ -193,6 +204,7 @@ class Theirs(Side):
     def remove(self):
         if (self.directory / "compose.yaml").exists():
             run(self.command + ["down", "--volumes"], self.directory, any_exit=True)
+            run(["docker", "image", "rm", self.image], any_exit=True)
 
 
 def wait_for_sample(port, newer_than):

@@ -21,13 +21,14 @@ pub fn get(address: &str, path: &str) -> Answer {
     send(address, "GET", path, &[("Host", address)], "")
 }
 
-/// Asks for a path until the server, which has just been started, answers.
-pub fn get_when_ready(address: &str, path: &str) -> Answer {
+/// Asks a server that has just been started for a path until the answer is as wished, for at most ten seconds.
+pub fn get_until(address: &str, path: &str, wished: impl Fn(&Answer) -> bool) -> Answer {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        match try_send(address, "GET", path, &[("Host", address)], "") {
-            Ok(answer) => return answer,
-            Err(error) => assert!(Instant::now() < deadline, "{address} does not answer: {error}"),
+        let answer = try_send(address, "GET", path, &[("Host", address)], "");
+        match answer {
+            Ok(answer) if wished(&answer) => return answer,
+            other => assert!(Instant::now() < deadline, "{address}{path} does not become as wished: {other:?}"),
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -85,6 +85,6 @@ fn the_exporters_image_serves_by_itself_with_no_volume_and_no_arguments() {
     let published = format!("127.0.0.1:{}:8080", super::stack::free_port());
     let alone = docker(&["run", "--detach", "--label", &label, "--publish", &published, &image]);
     let address = published.trim_end_matches(":8080");
-    let answer = http::get_when_ready(address, "/metrics");
-    assert!(answer.body.contains("\nflake_rate 0.08\n"), "{}: {}", alone.trim(), answer.body);
+    let answer = http::get_until(address, "/metrics", |answer| answer.body.contains("\nflake_rate 0.08\n"));
+    assert!(answer.body.contains("\ndefect_leakage 0.03\n"), "{}: {}", alone.trim(), answer.body);
 }
