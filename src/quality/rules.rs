@@ -52,6 +52,12 @@ impl Rules {
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The same rules for one branch alone.
+    #[must_use]
+    pub fn for_branch(&self, branch: &str) -> Self {
+        Self { branches: vec![globset::escape(branch)], ..self.clone() }
+    }
+
     /// Checks what the types cannot: windows are not empty, globs can be read.
     pub fn check(&self) -> Result<(), RulesError> {
         for (name, days) in [("flake_window", self.flake_window_days), ("leakage_window", self.leakage_window_days)] {

@@ -107,7 +107,11 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        // Where the disk is full, the index beside the WAL cannot grow either; SQLite has a code of its own for that.
+        let no_room =
+            error.sqlite_error().is_some_and(|code| code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::SystemIoFailure) if no_room => Self::Full { reason: error.to_string() },
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { reason: error.to_string() },
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Damaged { reason: error.to_string() }

@@ -120,14 +120,20 @@ pub(super) fn load_projects(connection: &Connection, live: &mut Live) -> Result<
 
 /// Takes in all tests that the state does not know yet.
 pub(super) fn register_tests(connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
-    let mut tests = connection
-        .prepare("SELECT number, suite, first_day FROM test WHERE project_id = ?1 AND number >= ?2 ORDER BY number")?;
-    for (id, project) in &mut live.projects {
-        let mut rows = tests.query((id, project.state.tests().len() as i64))?;
-        while let Some(row) = rows.next()? {
-            let suite = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            project.state.register(row.get(0)?, suite, Some(Day(row.get(2)?)));
-        }
+    let projects: Vec<i64> = live.projects.keys().copied().collect();
+    projects.into_iter().try_for_each(|project| register_tests_of(connection, live, project))
+}
+
+/// Takes in the tests of a project that its state does not know yet.
+pub(super) fn register_tests_of(connection: &Connection, live: &mut Live, project: i64) -> Result<(), StoreError> {
+    let state = &mut live.project(project).state;
+    let mut tests = connection.prepare_cached(
+        "SELECT number, suite, first_day FROM test WHERE project_id = ?1 AND number >= ?2 ORDER BY number",
+    )?;
+    let mut rows = tests.query((project, state.tests().len() as i64))?;
+    while let Some(row) = rows.next()? {
+        let suite = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        state.register(row.get(0)?, suite, Some(Day(row.get(2)?)));
     }
     Ok(())
 }

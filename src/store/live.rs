@@ -36,6 +36,9 @@ pub(super) struct Live {
     /// Executions and reports folded since the state was last saved.
     pub(super) unsaved: (usize, usize),
     pub(super) folding: Option<String>,
+    /// Something that is stored could not be folded in; the state is not saved any more, so that the next start
+    /// folds it.
+    pub(super) incomplete: bool,
     codes: CodeCache,
     touched: BTreeSet<i64>,
     published: BTreeMap<String, Arc<ProjectSnapshot>>,
@@ -98,6 +101,7 @@ impl Live {
             ingest: Arc::default(),
             unsaved: (0, 0),
             folding: None,
+            incomplete: false,
             codes: CodeCache::default(),
             touched: BTreeSet::new(),
             published: BTreeMap::new(),
@@ -123,6 +127,24 @@ impl Live {
         self.unsaved.0 = self.unsaved.0.saturating_add(report.observations.len());
         self.unsaved.1 = self.unsaved.1.saturating_add(1);
         self.touched.insert(report.project);
+        Ok(())
+    }
+
+    /// Folds the stored reports of one branch of a project from a moment on in.
+    pub(super) fn fold_branch(
+        &mut self,
+        connection: &Connection,
+        (project, branch): (i64, &str),
+        from: i64,
+    ) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {FOLDABLE} FROM run JOIN report AS r ON r.run_id = run.id \
+             WHERE run.project_id = ?1 AND run.branch = ?2 AND r.at >= ?3 ORDER BY r.id"
+        ))?;
+        let mut rows = statement.query((project, branch, from))?;
+        while let Some(row) = rows.next()? {
+            self.fold(connection, &FoldableReport::read(row)?)?;
+        }
         Ok(())
     }
 

@@ -188,7 +188,8 @@ impl Writer {
             let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
             for work in &mut group {
                 if let Err(error) = work.fold(&self.connection, &mut live) {
-                    // The work is stored; the figures have it again at the next start.
+                    // The work is stored; the next start folds it, from the state as it was saved last.
+                    live.incomplete = true;
                     tracing::error!(%error, "what was stored could not be folded into the figures");
                 }
             }
@@ -222,7 +223,7 @@ impl Writer {
     fn save(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.unsaved == (0, 0) {
+        if live.unsaved == (0, 0) || live.incomplete {
             return;
         }
         self.with_room(|writer| {

@@ -3,11 +3,13 @@
 use super::Reader;
 use super::tests::{Facts, facts};
 use crate::quality::{
-    CompiledRules, Day, FigureName, ProjectState, Ranked, Window, WindowSums, counts, figures, rank_broken, rank_flaky,
-    rank_slowest,
+    CompiledRules, Day, FigureName, Figures, ProjectState, Ranked, Window, WindowSums, counts, figures, rank_broken,
+    rank_flaky, rank_slowest,
 };
 use crate::store::defects::from_json;
 use crate::store::error::StoreError;
+use crate::store::folded::register_tests_of;
+use crate::store::live::Live;
 use crate::store::views::{ClassifiedDefect, ExplainedTest, Explanation, RunSummary};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +61,22 @@ impl Reader<'_> {
             }
         }
         Ok(explanation)
+    }
+
+    /// The figures that the runs of one branch alone give now: what a gate compares a branch by. They are folded
+    /// from the branch's reports in the window; figures about defects and deployments know no branch, and have
+    /// no value here.
+    pub fn branch_figures(&self, project: &str, branch: &str, now: i64) -> Result<Figures, StoreError> {
+        let rules = self.shared.snapshot().rules.rules.for_branch(branch);
+        let rules = rules.compile().map_err(|error| StoreError::Invalid { reason: error.to_string() })?;
+        let id = self.project_id(project)?;
+        let mut live = Live::new(Arc::new(rules));
+        live.project(id).default_branch = Some(branch.to_owned());
+        register_tests_of(self.connection, &mut live, id)?;
+        let window = Window::ending(Day::of(now), live.rules.rules.flake_window_days);
+        live.fold_branch(self.connection, (id, branch), window.first.start())?;
+        let rules = Arc::clone(&live.rules);
+        Ok(figures(&live.project(id).state.sums.window(now, &rules.rules), &rules.rules))
     }
 
     /// A project's defects, newest first, each with what the rules make of it.

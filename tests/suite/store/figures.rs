@@ -120,3 +120,19 @@ async fn recovery_is_the_time_from_red_to_green_on_the_default_branch() {
     // Red from eight to five hours ago: three hours. What is red still has not recovered.
     assert_eq!(store.snapshot().figures(NOON).value(FigureName::RecoveryTime), Some(3.0 * 3600.0));
 }
+
+#[tokio::test]
+async fn a_branch_has_figures_of_its_own_to_be_compared_by() {
+    let store = store();
+    push(&store, on_main("1", "c1"), &[("a", "P"), ("b", "F")]).await;
+    let feature = |run: &str| RunMeta { branch: Some("feature/[x]".into()), ..on_main(run, "c1") };
+    push(&store, feature("2"), &[("a", "FP"), ("b", "P"), ("c", "P")]).await;
+    let rate = |branch: &'static str| {
+        let figures = store.read_blocking(|reader| reader.branch_figures("shop", branch, NOON)).unwrap();
+        let figure = *figures.get(FigureName::FlakeRate);
+        (figure.numerator, figure.denominator)
+    };
+    // Together, b failed and passed on one commit; on either branch alone it did one of the two.
+    assert_eq!(flake_rate(&store), (2.0, 3.0));
+    assert_eq!((rate("main"), rate("feature/[x]"), rate("unknown")), ((0.0, 2.0), (1.0, 3.0), (0.0, 0.0)));
+}
