@@ -1,6 +1,8 @@
 //! Reading reports: what comes out of every dialect, and out of every kind of broken input.
 
 mod bad_input;
+mod corpus;
+mod differential;
 mod fixtures;
 mod junit;
 mod validate;
