@@ -1,7 +1,11 @@
 //! XML as a stream of tokens, with limits and with errors that name a line. Shared by every XML dialect.
 //!
-//! It resolves no entity but the five predefined ones and character references, and refuses a DOCTYPE. The
-//! check for duplicate attributes of quick-xml is off: it costs the square of their number.
+//! It resolves no entity but the five predefined ones and character references, and refuses a DOCTYPE.
+//! quick-xml reads everything but opening tags, most of what a report consists of: `tag` reads those.
+
+mod tag;
+
+pub(crate) use tag::Tag;
 
 use super::decode::{Decoded, line_of, without_controls};
 use super::limits::Limits;
@@ -9,9 +13,10 @@ use super::run::cut;
 use super::unreadable::Unreadable;
 use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::escape::{resolve_xml_entity, unescape};
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::Event;
 use quick_xml::{Error, Reader};
 use std::borrow::Cow;
+use std::io::BufRead;
 
 /// A report's XML, being read.
 pub(crate) struct Xml<'a> {
@@ -22,6 +27,8 @@ pub(crate) struct Xml<'a> {
     has_controls: bool,
     /// The last element was empty (`<a/>`): its `Close` comes next.
     close: bool,
+    /// quick-xml stands between two pieces of markup, where what follows can be taken out of its hands.
+    between: bool,
 }
 
 /// What stands next.
@@ -30,13 +37,6 @@ pub(crate) enum Token<'a> {
     Close,
     Text(Text<'a>),
     End,
-}
-
-/// An opening tag. An empty element is followed by its `Close` like any other.
-pub(crate) struct Tag<'a> {
-    start: BytesStart<'a>,
-    /// Where it begins.
-    pub offset: usize,
 }
 
 /// A piece of text, not yet unescaped.
@@ -53,6 +53,9 @@ impl<'a> Xml<'a> {
         config.trim_text_start = true;
         config.allow_dangling_amp = true;
         config.trim_markup_names_in_closing_tags = true;
+        // It does not see the opening tags, so the names of the closing ones are compared here.
+        config.check_end_names = false;
+        config.allow_unmatched_ends = true;
         Self {
             text: &decoded.text,
             reader,
@@ -60,6 +63,7 @@ impl<'a> Xml<'a> {
             open: Vec::new(),
             has_controls: decoded.control.is_some(),
             close: false,
+            between: true,
         }
     }
 
@@ -72,20 +76,26 @@ impl<'a> Xml<'a> {
         }
         loop {
             let offset = self.position();
-            return Ok(match self.reader.read_event() {
-                Ok(event @ (Event::Start(_) | Event::Empty(_))) => {
-                    self.close = matches!(event, Event::Empty(_));
-                    let (Event::Start(start) | Event::Empty(start)) = event else { continue };
-                    // With white space trimmed, a tag begins after where the reader stood.
-                    let offset = self.begin_of_tag(offset);
-                    if self.open.len() >= self.limits.depth {
-                        return Err(Unreadable::TooDeep { line: self.line(offset), limit: self.limits.depth });
-                    }
-                    self.open.push(offset);
-                    Token::Open(Tag { start: self.cleaned(start), offset })
+            if self.between
+                && let Some(tag) = self.opening_tag(offset)
+            {
+                return self.open(tag);
+            }
+            let event = self.reader.read_event();
+            self.between = !matches!(event, Ok(Event::Text(_) | Event::GeneralRef(_)));
+            return Ok(match event {
+                // Only after text, or where the tag is broken.
+                Ok(Event::Start(start)) => {
+                    let tag = Tag::new(Cow::Owned((*start).to_owned()), self.begin_of_tag(offset));
+                    return self.open(tag);
                 }
-                Ok(Event::End(_)) => {
-                    self.open.pop();
+                Ok(Event::Empty(start)) => {
+                    self.close = true;
+                    let tag = Tag::new(Cow::Owned((*start).to_owned()), self.begin_of_tag(offset));
+                    return self.open(tag);
+                }
+                Ok(Event::End(end)) => {
+                    self.check_name(end.name().into_inner(), offset)?;
                     Token::Close
                 }
                 Ok(Event::Text(text)) => Token::Text(Text::Plain(text.into_inner())),
@@ -100,6 +110,32 @@ impl<'a> Xml<'a> {
                 Err(error) => return Err(self.unreadable(&error)),
             });
         }
+    }
+
+    /// Reads an opening tag where one follows, and moves quick-xml behind it.
+    fn opening_tag(&mut self, offset: usize) -> Option<Tag<'a>> {
+        let (tag, end, empty) = tag::scan(self.text, offset)?;
+        self.reader.stream().consume(end - offset);
+        self.close = empty;
+        Some(tag)
+    }
+
+    fn open(&mut self, tag: Tag<'a>) -> Result<Token<'a>, Unreadable> {
+        if self.open.len() >= self.limits.depth {
+            return Err(Unreadable::TooDeep { line: self.line(tag.offset), limit: self.limits.depth });
+        }
+        self.open.push(tag.offset);
+        Ok(Token::Open(if self.has_controls { tag.without_controls() } else { tag }))
+    }
+
+    fn check_name(&mut self, found: &str, offset: usize) -> Result<(), Unreadable> {
+        let line = |xml: &Self| xml.line(xml.begin_of_tag(offset));
+        let reason = match self.open.pop().map(|opened| self.name_at(opened)) {
+            Some(expected) if expected == found => return Ok(()),
+            Some(expected) => format!("expected </{expected}>, but </{found}> was found"),
+            None => format!("</{found}> closes nothing"),
+        };
+        Err(Unreadable::Malformed { line: line(self), reason })
     }
 
     fn begin_of_tag(&self, offset: usize) -> usize {
@@ -160,49 +196,14 @@ impl<'a> Xml<'a> {
     ///
     /// A value with an entity that is not known is handed on as it is written; `false` says that it happened.
     pub fn attributes(&self, tag: &Tag<'_>, mut take: impl FnMut(&str, Cow<'_, str>)) -> Result<bool, Unreadable> {
-        let mut sound = true;
-        let mut rest = tag.start.attributes_raw();
-        for index in 0.. {
-            rest = rest.trim_ascii_start();
-            let Some((name, value, after)) = next_attribute(rest) else { break };
-            if index >= self.limits.attributes {
-                let line = self.line(tag.offset);
-                return Err(Unreadable::TooManyAttributes { line, limit: self.limits.attributes });
-            }
-            rest = after;
-            let Some(value) = value else {
-                sound = false;
-                continue;
-            };
-            let value = if memchr::memchr(b'&', value.as_bytes()).is_none() {
-                Cow::Borrowed(value)
-            } else {
-                match unescape(value) {
-                    // A character reference (`&#27;`) brings in what the bytes did not show.
-                    Ok(value) => Cow::Owned(without_controls(&value).into_owned()),
-                    Err(_) => {
-                        sound = false;
-                        Cow::Borrowed(value)
-                    }
-                }
-            };
-            take(local_name(name), value);
+        match tag.attributes(self.limits.attributes, &mut take) {
+            Some(sound) => Ok(sound),
+            None => Err(Unreadable::TooManyAttributes { line: self.line(tag.offset), limit: self.limits.attributes }),
         }
-        Ok(sound)
     }
 
     fn without_controls<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.has_controls { without_controls(text) } else { Cow::Borrowed(text) }
-    }
-
-    /// Control characters inside a tag would be part of a name; most files have none at all.
-    fn cleaned(&self, start: BytesStart<'a>) -> BytesStart<'a> {
-        if !self.has_controls {
-            return start;
-        }
-        let name = without_controls(start.name().into_inner()).into_owned();
-        let content = format!("{name}{}", without_controls(start.attributes_raw()));
-        BytesStart::from_content(content, name.len())
     }
 
     fn truncated(&self) -> Unreadable {
@@ -235,40 +236,6 @@ impl<'a> Xml<'a> {
             Error::IllFormed(IllFormedError::UnclosedReference) => self.truncated(),
             other => Unreadable::Malformed { line: self.line(at), reason: other.to_string() },
         }
-    }
-}
-
-/// A name without its name space prefix. Names are too short for a search that pays off on longer texts.
-fn local_name(name: &str) -> &str {
-    name.bytes().position(|byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
-}
-
-/// The name and the value of the attribute that a text begins with, and what follows it.
-///
-/// quick-xml has an iterator for this, made for more than is needed here; with it, a case took twice the time.
-/// A value without quotes ends at white space; a name without a value has none.
-fn next_attribute(text: &str) -> Option<(&str, Option<&str>, &str)> {
-    let end = text.bytes().position(|byte| byte == b'=' || byte.is_ascii_whitespace()).unwrap_or(text.len());
-    if text.is_empty() {
-        return None;
-    }
-    let (name, rest) = text.split_at(end);
-    let Some(rest) = rest.trim_ascii_start().strip_prefix('=') else { return Some((name, None, rest)) };
-    let rest = rest.trim_ascii_start();
-    let (value, after) = match rest.as_bytes().first() {
-        Some(quote @ (b'"' | b'\'')) => {
-            let end = memchr::memchr(*quote, &rest.as_bytes()[1..])? + 1;
-            (&rest[1..end], &rest[end + 1..])
-        }
-        _ => rest.split_at(rest.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len())),
-    };
-    Some((name, Some(value), after))
-}
-
-impl Tag<'_> {
-    /// The element's name without a name space prefix.
-    pub fn name(&self) -> &str {
-        self.start.local_name().into_inner()
     }
 }
 
