@@ -10,7 +10,11 @@ use crate::stack::{Names, Observed, ObservedContainer, SecretFile, Service, Stat
 use futures_util::future::join3;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::time::Duration;
 use url::Url;
+
+/// How long somebody who looks at the stack waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A service as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -201,7 +205,13 @@ async fn data_source<E: Engine>(
     let password = credentials.password(kept.get(&SecretFile::GrafanaPassword));
     let login = grafana::Login { user: credentials.user.clone(), password };
     let client = grafana::Client::new(http.clone(), url, login);
-    match client.data_source_health(DATA_SOURCE_UID).await {
+    // Grafana itself waits long for a Prometheus that is gone; somebody who looks does not.
+    let asked = tokio::time::timeout(PATIENCE, client.data_source_health(DATA_SOURCE_UID)).await;
+    let Ok(health) = asked else {
+        let message = format!("no answer within {} s from Prometheus through Grafana", PATIENCE.as_secs());
+        return (DataSourceStatus { health: "error", message }, true);
+    };
+    match health {
         Ok(DataSourceHealth::Ok { message }) => (DataSourceStatus { health: "ok", message }, true),
         Ok(DataSourceHealth::Error { message }) => (DataSourceStatus { health: "error", message }, true),
         Ok(DataSourceHealth::Missing) => {

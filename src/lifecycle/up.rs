@@ -98,7 +98,7 @@ pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpRepo
     let started = Instant::now();
     let http = reach::http_client()?;
     let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, &http);
-    let before = with.cancel.or(looked).await?;
+    let before = with.cancel.or(looked).await.map_err(|error| explain_password(error, with.spec))?;
     let plan = plan_up(with.spec, &before)?;
     if options.dry_run {
         return Ok(planned(plan));
@@ -107,8 +107,26 @@ pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpRepo
     let run = Run::new(&with, &plan, &before, &http, started)?;
     match run.finish(options).await {
         Ok(report) => Ok(report),
-        Err(error) => Err(rollback::after(&with, &before, options, error).await),
+        Err(error) => {
+            let error = explain_password(error, with.spec);
+            Err(rollback::after(&with, &before, options, error).await)
+        }
     }
+}
+
+/// Grafana takes its password from the settings only when it starts on an empty volume, which is worth saying.
+fn explain_password(error: Error, spec: &StackSpec) -> Error {
+    if error.code() != Code::GrafanaPassword {
+        return error;
+    }
+    let names = &spec.names;
+    let (volume, container) = (names.volume("grafana-data"), names.container(Service::Grafana));
+    error.context(format!("the kept volume {volume} has another password than the settings")).hint(format!(
+        "Give the password it was first started with (grafana.admin_password_file in qastack.yaml), or set a new one: \
+         docker exec {container} grafana cli --homepath /usr/share/grafana --config /etc/grafana/grafana.ini admin \
+         reset-admin-password NEW. One attempt was made; after five wrong ones Grafana refuses even the right one for \
+         five minutes."
+    ))
 }
 
 fn planned(plan: Plan) -> UpReport {
