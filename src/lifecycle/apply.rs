@@ -7,11 +7,17 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::secret::Secret;
 use crate::stack::{Action, FileSpec, Plan, SecretFile, Service, StackSpec, Step};
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// How long steps under way may take to finish once the run is to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What carrying out a plan needs.
 pub struct Apply<'a, E: Engine> {
@@ -25,6 +31,7 @@ pub struct Apply<'a, E: Engine> {
     done: Mutex<Vec<(Step, Duration)>>,
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
     under_way: watch::Sender<usize>,
+    is_ending: AtomicBool,
 }
 
 impl<'a, E: Engine> Apply<'a, E> {
@@ -36,8 +43,9 @@ impl<'a, E: Engine> Apply<'a, E> {
         observer: &'a dyn Observer,
         cancel: &'a Cancel,
     ) -> Self {
-        let (done, secrets, under_way) = (Mutex::default(), Mutex::default(), watch::channel(0).0);
-        Self { engine, spec, credentials, executable, observer, cancel, done, secrets, under_way }
+        let (done, secrets, is_ending) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let under_way = watch::channel(0).0;
+        Self { engine, spec, credentials, executable, observer, cancel, done, secrets, under_way, is_ending }
     }
 
     /// What is shared by the services, and every image that has to be pulled. Images come before anything is removed:
@@ -60,8 +68,8 @@ impl<'a, E: Engine> Apply<'a, E> {
         if anonymous > 0 {
             self.observer.observe(Event::Working { part: part(), doing: "network and volumes".to_owned() });
         }
-        try_join_all(early.into_iter().map(|step| self.run(step))).await?;
-        try_join_all(strays.into_iter().map(|step| self.run(step))).await?;
+        self.all(early.into_iter().map(|step| self.run(step).boxed())).await?;
+        self.all(strays.into_iter().map(|step| self.run(step).boxed())).await?;
         if anonymous > 0 {
             let result = "network and volumes are there".to_owned();
             self.observer.observe(Event::Done { part: part(), result, took: began.elapsed() });
@@ -107,10 +115,41 @@ impl<'a, E: Engine> Apply<'a, E> {
         self.secrets.lock().map(|secrets| secrets.clone()).unwrap_or_default()
     }
 
-    /// Waits until no step is under way.
-    pub async fn idle(&self) {
-        // The sender is ours, so the channel cannot be closed.
-        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    /// Does works side by side. When one fails no new step is begun, and those under way are finished first, so that
+    /// what they make is seen by the one who cleans up.
+    pub async fn all<'f>(&self, works: impl IntoIterator<Item = BoxFuture<'f, Result<()>>>) -> Result<()> {
+        let mut works: FuturesUnordered<_> = works.into_iter().collect();
+        while let Some(done) = works.next().await {
+            if let Err(error) = done {
+                self.settle(async { while works.next().await.is_some() {} }).await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does work until it is done or `ends` says why the run is to end; steps under way are finished first.
+    pub async fn until(&self, ends: impl Future<Output = Error>, work: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::pin!(work);
+        let error = tokio::select! {
+            done = &mut work => return done,
+            error = ends => error,
+        };
+        self.settle(async { drop(work.await) }).await;
+        Err(error)
+    }
+
+    /// Goes on with work until none of its steps is under way.
+    async fn settle(&self, work: impl Future<Output = ()>) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        let mut under_way = self.under_way.subscribe();
+        tokio::select! {
+            biased;
+            // The sender is ours, so the channel cannot be closed.
+            _ = under_way.wait_for(|count| *count == 0) => {}
+            () = work => {}
+            () = tokio::time::sleep(GRACE) => {}
+        }
     }
 
     /// Puts files into their volumes, volume by volume.
@@ -127,6 +166,9 @@ impl<'a, E: Engine> Apply<'a, E> {
 
     async fn run(&self, step: &Step) -> Result<()> {
         self.cancel.check()?;
+        if self.is_ending.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Interrupted, "the run is ending"));
+        }
         let part = step.service.map_or_else(|| step.object.clone(), |service| service.to_string());
         let doing = match step.action {
             Action::PullImage(_) | Action::BuildImage => format!("{} {}", step.action.phrase(), step.object),

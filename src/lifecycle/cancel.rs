@@ -3,12 +3,8 @@
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use std::future::Future;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-
-/// How long steps under way may take to finish once the run is to end.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// Tells whether the run is to end, and why.
 #[derive(Debug, Clone)]
@@ -59,25 +55,9 @@ impl Cancel {
         }
     }
 
-    /// Does work made of steps that must not be left half done. When the run is to end, the steps under way are
-    /// finished, so that what they make is seen by the one who cleans up; `idle` tells when there are none.
-    pub async fn or_once_idle<T, F: Future<Output = ()>>(
-        &self,
-        work: impl Future<Output = Result<T>>,
-        idle: impl Fn() -> F,
-    ) -> Result<T> {
-        tokio::pin!(work);
-        let code = tokio::select! {
-            done = &mut work => return done,
-            code = self.asked() => code,
-        };
-        tokio::select! {
-            biased;
-            () = idle() => {}
-            done = &mut work => return done,
-            () = tokio::time::sleep(GRACE) => {}
-        }
-        Err(ended(code))
+    /// Completes, with the error to end with, once the run is to end.
+    pub async fn ended(&self) -> Error {
+        ended(self.asked().await)
     }
 
     async fn asked(&self) -> Code {
@@ -109,22 +89,6 @@ mod tests {
         sender.send_replace(Some(Code::Terminated));
         assert_eq!(waiting.await.expect_err("ended").code(), Code::Terminated);
         assert_eq!(cancel.check().expect_err("ended").code(), Code::Terminated);
-    }
-
-    #[tokio::test]
-    async fn a_step_under_way_is_finished_before_the_run_ends() {
-        let (sender, asked) = watch::channel(None);
-        let cancel = Cancel { asked };
-        let (finish, finished) = watch::channel(false);
-        let step = async {
-            sender.send_replace(Some(Code::Interrupted));
-            tokio::task::yield_now().await;
-            finish.send_replace(true);
-            std::future::pending::<Result<()>>().await
-        };
-        let idle = || async { drop(finished.clone().wait_for(|done| *done).await) };
-        assert_eq!(cancel.or_once_idle(step, idle).await.expect_err("ended").code(), Code::Interrupted);
-        assert!(*finished.borrow(), "the step was finished");
     }
 
     #[tokio::test]

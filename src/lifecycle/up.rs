@@ -11,7 +11,7 @@ use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
 use crate::secret::Secret;
 use crate::stack::{Action, Observed, Plan, SecretFile, Service, StackSpec, State, Step, plan_up};
-use futures_util::future::try_join3;
+use futures_util::future::FutureExt;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::Path;
@@ -205,11 +205,16 @@ impl<'a, E: Engine> Run<'a, E> {
             })
             .collect();
         let deaths = DeathWatch::new(self.with.engine, &self.with.spec.names);
-        let shared = self.apply.shared(self.plan);
-        self.with.cancel.or_once_idle(shared, || self.apply.idle()).await?;
-        let services = try_join3(self.exporter(), self.prometheus(), self.grafana(options.wait_for));
-        let waiting = self.waits.within(options.time_out, services);
-        deaths.race(&removed, self.with.cancel.or_once_idle(waiting, || self.apply.idle())).await?;
+        self.apply.until(self.with.cancel.ended(), self.apply.shared(self.plan)).await?;
+        let services = [self.exporter().boxed(), self.prometheus().boxed(), self.grafana(options.wait_for).boxed()];
+        let ends = async {
+            tokio::select! {
+                error = self.with.cancel.ended() => error,
+                error = deaths.unmeant(&removed) => error,
+                error = self.waits.out_of_time(options.time_out) => error,
+            }
+        };
+        self.apply.until(ends, self.apply.all(services)).await?;
         self.apply.clean(self.plan).await;
         self.report().await
     }
@@ -334,12 +339,16 @@ impl<'a, E: Engine> Run<'a, E> {
             loop {
                 let text = async { self.http.get(url.clone()).send().await?.text().await };
                 if text.await.is_ok_and(|text| text.contains(&wanted)) {
-                    return Ok(());
+                    return;
                 }
                 tokio::time::sleep(POLL).await;
             }
         };
-        self.waits.within(Duration::from_secs(20), work).await?;
+        let limit = Duration::from_secs(20);
+        tokio::select! {
+            () = work => {}
+            error = self.waits.out_of_time(limit) => return Err(error),
+        }
         self.apply.note(step, began.elapsed());
         Ok(())
     }

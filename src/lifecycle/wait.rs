@@ -9,7 +9,6 @@ use crate::stack::{Names, Observed, Service, why_not_running};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 use url::Url;
@@ -41,15 +40,9 @@ impl Waits {
         }
     }
 
-    /// Runs work until it is done or the deadline passes.
-    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(limit, work).await {
-            Ok(done) => done,
-            Err(_) => Err(self.out_of_time(limit)),
-        }
-    }
-
-    fn out_of_time(&self, limit: Duration) -> Error {
+    /// Completes, with the error that names what is still waited for, once the time is over.
+    pub async fn out_of_time(&self, limit: Duration) -> Error {
+        tokio::time::sleep(limit).await;
         let all = self.until.lock().map(|all| all.clone()).unwrap_or_default();
         let missing: Vec<String> = all.iter().map(|(service, until)| format!("{service} waits for {until}")).collect();
         let missing = if missing.is_empty() { "the engine did not finish".to_owned() } else { missing.join("; ") };
@@ -84,22 +77,17 @@ impl<'a, E: Engine> DeathWatch<'a, E> {
         Self { engine, names, deaths: engine.deaths(names) }
     }
 
-    /// Runs work until it is done or a container dies that nobody meant to stop.
+    /// Completes, with the error that tells of it, once a container dies that nobody meant to stop.
     ///
     /// `meant` are the ids of containers that the plan removes.
-    pub async fn race<T>(mut self, meant: &[String], work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                death = self.deaths.next() => match death {
-                    Some(death) if meant.contains(&death.container) => {}
-                    Some(death) => return Err(self.dead(&death).await),
-                    // The engine's events are gone, so is most likely the engine; the work's own calls will tell.
-                    None => return work.await,
-                },
+    pub async fn unmeant(mut self, meant: &[String]) -> Error {
+        while let Some(death) = self.deaths.next().await {
+            if !meant.contains(&death.container) {
+                return self.dead(&death).await;
             }
         }
+        // The engine's events are gone, so is most likely the engine; the work's own calls will tell.
+        std::future::pending().await
     }
 
     async fn dead(&self, death: &Death) -> Error {

@@ -20,4 +20,4 @@ pub use observed::{
 pub(crate) use plan::why_not_running;
 pub use plan::{Action, KeepOrRemove, Plan, Step, plan_down, plan_up};
 pub use service::Service;
-pub use spec::{EXPORTER_REPOSITORY, SecretFile, StackSpec};
+pub use spec::{SecretFile, StackSpec};

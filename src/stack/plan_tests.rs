@@ -111,13 +111,13 @@ fn a_new_release_replaces_the_exporter_and_its_image_and_leaves_the_others() {
     let observed = running(&spec());
     let next = StackSpec::new(&StackSettings::default(), "ba9876543210");
     insta::assert_snapshot!(up(&next, &observed), @"
-    build_image qastack/test-metrics:ba9876543210: no image of this executable yet
-    remove_container qastack-test-metrics: image qastack/test-metrics:0123456789ab -> qastack/test-metrics:ba9876543210
-    create_container qastack-test-metrics: image qastack/test-metrics:0123456789ab -> qastack/test-metrics:ba9876543210
+    build_image qastack-test-metrics:ba9876543210: no image of this executable yet
+    remove_container qastack-test-metrics: image qastack-test-metrics:0123456789ab -> qastack-test-metrics:ba9876543210
+    create_container qastack-test-metrics: image qastack-test-metrics:0123456789ab -> qastack-test-metrics:ba9876543210
     put_files qastack-test-metrics: its configuration
     ensure_secrets qastack-test-metrics: made where they are missing
     start qastack-test-metrics: made anew; its volumes stay
-    remove_image qastack/test-metrics:0123456789ab: superseded exporter image
+    remove_image qastack-test-metrics:0123456789ab: superseded exporter image
     ");
 }
 

@@ -5,9 +5,6 @@ use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, StackSettings};
 use std::collections::BTreeMap;
 
-/// The repository of the exporter images that are built from executables; the tag is the executable's hash.
-pub const EXPORTER_REPOSITORY: &str = "qastack/test-metrics";
-
 /// Where the secrets volume is mounted, in the services that need one.
 const SECRETS: &str = "/run/qastack";
 /// The part of the secrets volume.
@@ -81,7 +78,7 @@ pub struct StackSpec {
 }
 
 impl StackSpec {
-    /// The stack that the settings ask for. `exporter_tag` is the tag of the image built from this executable.
+    /// The stack that the settings ask for. `exporter_tag` is the tag of the image built from this executable, its hash.
     pub fn new(settings: &StackSettings, exporter_tag: &str) -> Self {
         let prometheus = PrometheusSpec {
             scrape_interval: settings.scrape_interval.as_duration(),
@@ -116,7 +113,9 @@ impl StackSpec {
 
 fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
     let image = if settings.images.test_metrics == BUILD {
-        ImageSource::Build(format!("{EXPORTER_REPOSITORY}:{tag}"))
+        // Each project has an image of its own, as with compose: none is in another's way when it goes.
+        let repository = Names::new(&settings.project).container(Service::TestMetrics);
+        ImageSource::Build(format!("{repository}:{tag}"))
     } else {
         ImageSource::Reference(settings.images.test_metrics.clone())
     };

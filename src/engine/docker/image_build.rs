@@ -59,10 +59,11 @@ fn context(executable: &[u8]) -> std::io::Result<Vec<u8>> {
 /// Whether this executable can be the only file of a Linux image on that engine.
 fn check_executable(executable: &[u8], info: &EngineInfo) -> Result<()> {
     let cannot = |why: String| {
-        Err(Error::new(Code::ImageUnavailable, format!("cannot make the exporter's image from this executable: {why}")).hint(
-            "Build the image where that is possible: docker build -t qastack/test-metrics . in qastack's repository; \
-             then name it: images: { test-metrics: qastack/test-metrics } in qastack.yaml.",
-        ))
+        Err(Error::new(Code::ImageUnavailable, format!("cannot make the exporter's image from this executable: {why}"))
+            .hint(
+                "Build the image where that is possible: docker build -t test-metrics . in qastack's repository; \
+             then name it: images: { test-metrics: test-metrics } in qastack.yaml.",
+            ))
     };
     match Program::read(executable) {
         None => cannot("it is not a Linux program".to_owned()),

@@ -8,6 +8,7 @@ mod own;
 
 use super::Exporter;
 use super::exposition::{CONTENT_TYPE, Exposition};
+use super::problem::Problem;
 use crate::store::Snapshot;
 use axum::extract::State;
 use axum::http::header;
@@ -25,9 +26,14 @@ pub(super) struct Rendered {
     body: Bytes,
 }
 
-/// Answers with the page.
-pub async fn metrics(State(exporter): State<Arc<Exporter>>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")], page(&exporter).await).into_response()
+/// Answers with the page; while the store opens there is none, since "no data" would not be true.
+///
+/// # Errors
+/// 503 while the store is not open.
+pub async fn metrics(State(exporter): State<Arc<Exporter>>) -> Result<Response, Problem> {
+    exporter.store()?;
+    let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, page(&exporter).await).into_response())
 }
 
 async fn page(exporter: &Exporter) -> Bytes {
