@@ -11,13 +11,14 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long steps under way may take to finish once the run is to end.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long steps under way may take to finish once the run has failed.
+const GRACE: Duration = Duration::from_secs(30);
+/// The same, once somebody has asked the run to end and waits for it.
+const GRACE_WHEN_ASKED: Duration = Duration::from_secs(1);
 
 /// What carrying out a plan needs.
 pub struct Apply<'a, E: Engine> {
@@ -31,7 +32,7 @@ pub struct Apply<'a, E: Engine> {
     done: Mutex<Vec<(Step, Duration)>>,
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
     under_way: watch::Sender<usize>,
-    is_ending: AtomicBool,
+    is_ending: watch::Sender<bool>,
 }
 
 impl<'a, E: Engine> Apply<'a, E> {
@@ -43,8 +44,8 @@ impl<'a, E: Engine> Apply<'a, E> {
         observer: &'a dyn Observer,
         cancel: &'a Cancel,
     ) -> Self {
-        let (done, secrets, is_ending) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        let under_way = watch::channel(0).0;
+        let (done, secrets) = (Mutex::default(), Mutex::default());
+        let (under_way, is_ending) = (watch::channel(0).0, watch::channel(false).0);
         Self { engine, spec, credentials, executable, observer, cancel, done, secrets, under_way, is_ending }
     }
 
@@ -121,7 +122,7 @@ impl<'a, E: Engine> Apply<'a, E> {
         let mut works: FuturesUnordered<_> = works.into_iter().collect();
         while let Some(done) = works.next().await {
             if let Err(error) = done {
-                self.settle(async { while works.next().await.is_some() {} }).await;
+                self.settle(&error, async { while works.next().await.is_some() {} }).await;
                 return Err(error);
             }
         }
@@ -135,20 +136,21 @@ impl<'a, E: Engine> Apply<'a, E> {
             done = &mut work => return done,
             error = ends => error,
         };
-        self.settle(async { drop(work.await) }).await;
+        self.settle(&error, async { drop(work.await) }).await;
         Err(error)
     }
 
     /// Goes on with work until none of its steps is under way.
-    async fn settle(&self, work: impl Future<Output = ()>) {
-        self.is_ending.store(true, Ordering::Relaxed);
+    async fn settle(&self, error: &Error, work: impl Future<Output = ()>) {
+        let asked = matches!(error.code(), Code::Interrupted | Code::Terminated);
+        self.is_ending.send_replace(true);
         let mut under_way = self.under_way.subscribe();
         tokio::select! {
             biased;
             // The sender is ours, so the channel cannot be closed.
             _ = under_way.wait_for(|count| *count == 0) => {}
             () = work => {}
-            () = tokio::time::sleep(GRACE) => {}
+            () = tokio::time::sleep(if asked { GRACE_WHEN_ASKED } else { GRACE }) => {}
         }
     }
 
@@ -166,8 +168,8 @@ impl<'a, E: Engine> Apply<'a, E> {
 
     async fn run(&self, step: &Step) -> Result<()> {
         self.cancel.check()?;
-        if self.is_ending.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::Interrupted, "the run is ending"));
+        if *self.is_ending.borrow() {
+            return Err(ending());
         }
         let part = step.service.map_or_else(|| step.object.clone(), |service| service.to_string());
         let doing = match step.action {
@@ -189,6 +191,16 @@ impl<'a, E: Engine> Apply<'a, E> {
         Ok(())
     }
 
+    /// Does a long step that leaves nothing half made, such as a pull: it is left as soon as the run is ending.
+    async fn unless_ending(&self, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut is_ending = self.is_ending.subscribe();
+        tokio::select! {
+            done = work => done,
+            // The sender is ours, so the channel cannot be closed.
+            _ = is_ending.wait_for(|is_ending| *is_ending) => Err(ending()),
+        }
+    }
+
     async fn act(&self, step: &Step, part: &str) -> Result<()> {
         let names = &self.spec.names;
         match &step.action {
@@ -197,14 +209,14 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::BuildImage => {
                 let executable = (self.executable)()?;
                 let build = self.engine.build_image(names, &step.object, &executable);
-                self.cancel.or(build).await
+                self.unless_ending(build).await
             }
             Action::PullImage(_) => {
                 let progress = |Transfer { done, total }| {
                     let doing = format!("pull {}", step.object);
                     self.observer.observe(Event::Progress { part: part.to_owned(), doing, done, total });
                 };
-                self.cancel.or(self.engine.pull_image(&step.object, &progress)).await
+                self.unless_ending(self.engine.pull_image(&step.object, &progress)).await
             }
             Action::RemoveContainer(id) => self.engine.remove_container(id).await,
             Action::CreateContainer(service) => {
@@ -227,4 +239,9 @@ impl<'a, E: Engine> Apply<'a, E> {
             }
         }
     }
+}
+
+/// Never shown: the error that made the run end is.
+fn ending() -> Error {
+    Error::new(Code::Interrupted, "the run is ending")
 }
