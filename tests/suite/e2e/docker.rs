@@ -42,8 +42,7 @@ pub fn objects_of(project: &str) -> Vec<String> {
         .collect()
 }
 
-/// Removes everything that carries this project's label but the exporter's image, which the stacks of all tests
-/// share and `./test` removes at its end. It runs while a failing test unwinds, so it never
+/// Removes everything that carries this project's label. It runs while a failing test unwinds, so it never
 /// panics, and what it cannot remove is left for `./test` to remove at its end.
 pub fn remove_project(project: &str) {
     let filter = format!("label=dev.qastack.project={project}");
@@ -58,4 +57,5 @@ pub fn remove_project(project: &str) {
     remove(&["container", "ls", "-aq"], &["container", "rm", "--force", "--volumes"]);
     remove(&["network", "ls", "-q"], &["network", "rm"]);
     remove(&["volume", "ls", "-q"], &["volume", "rm"]);
+    remove(&["image", "ls", "-q"], &["image", "rm", "--force"]);
 }
