@@ -8,6 +8,8 @@ mod dependencies;
 mod documents;
 #[path = "suite/e2e/mod.rs"]
 mod e2e;
+#[path = "suite/embedded/mod.rs"]
+mod embedded;
 #[path = "suite/exporter/mod.rs"]
 mod exporter;
 #[path = "suite/grafana/mod.rs"]

@@ -1,5 +1,6 @@
 //! `qastack down`: stop and remove what `up` made; the data stays unless it is asked to go.
 
+use super::stack::ChosenEngine;
 use super::{Context, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -28,12 +29,14 @@ pub struct DownArgs {
 pub async fn run(arguments: DownArgs, context: &Context) -> Result<Answer> {
     let cancel = Cancel::on_signals()?;
     let settings = stack::load_settings(context)?.settings;
-    let state_directory = lifecycle::state_directory();
-    let _lock = Lock::acquire(&state_directory, &settings.project, "down")?;
-    let engine = cancel.or(stack::connect(context)).await?;
+    let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "down")?;
+    let engine = cancel.or(stack::engine(context, &settings)).await?;
     let names = Names::new(&settings.project);
     let volumes = if arguments.volumes { KeepOrRemove::Remove } else { KeepOrRemove::Keep };
-    let (plan, kept) = lifecycle::plan_down(&engine, &names, volumes).await?;
+    let (plan, kept) = match &engine {
+        ChosenEngine::Docker(engine) => lifecycle::plan_down(engine, &names, volumes).await?,
+        ChosenEngine::Embedded(engine, _) => lifecycle::embedded::plan_down(engine, volumes)?,
+    };
     if arguments.dry_run {
         let text = if plan.is_empty() { nothing(&names) } else { preview(&plan) };
         let data = json!({ "dry_run": true, "steps": plan.steps, "kept_volumes": kept });
@@ -42,7 +45,12 @@ pub async fn run(arguments: DownArgs, context: &Context) -> Result<Answer> {
     if !arguments.yes && !context.globals.json {
         confirm(&plan)?;
     }
-    let report = lifecycle::down(&engine, plan, kept, &context.output, &cancel).await?;
+    let report = match &engine {
+        ChosenEngine::Docker(engine) => lifecycle::down(engine, plan, kept, &context.output, &cancel).await?,
+        ChosenEngine::Embedded(engine, _) => {
+            lifecycle::embedded::down(engine, plan, kept, &context.output, &cancel).await?
+        }
+    };
     let data = json!({ "dry_run": false, "steps": report.steps, "kept_volumes": report.kept_volumes });
     Ok(Answer { data, text: summary(&report, &names), ..Answer::default() })
 }

@@ -1,5 +1,6 @@
 //! Where the exporter is and which token opens it, for every command that speaks to it.
 
+use super::stack::ChosenEngine;
 use super::{Context, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -60,8 +61,10 @@ impl ExporterArgs {
 /// none that answers is no error here.
 async fn on_the_engine(context: &Context) -> Option<Access> {
     let settings = stack::load_settings(context).ok()?.settings;
-    let engine = stack::connect(context).await.ok()?;
-    lifecycle::access(&engine, &Names::new(&settings.project)).await.ok()?
+    match stack::engine(context, &settings).await.ok()? {
+        ChosenEngine::Docker(engine) => lifecycle::access(&engine, &Names::new(&settings.project)).await.ok()?,
+        ChosenEngine::Embedded(engine, _) => lifecycle::embedded::access(&engine).ok()?,
+    }
 }
 
 /// Where the stack's settings publish the exporter.

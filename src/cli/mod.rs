@@ -16,6 +16,7 @@ mod validate;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::{Answer, Format, Output};
+use crate::settings::EngineChoice;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub struct Globals {
     /// Name of the stack; everything it makes on the engine carries it
     #[arg(long, short = 'p', global = true, value_name = "NAME")]
     pub project: Option<String>,
+    /// What runs the stack [default: auto, Docker where an engine answers, else the exporter alone]
+    #[arg(long, global = true, value_name = "ENGINE")]
+    pub engine: Option<EngineChoice>,
     /// Address of the Docker engine: unix://PATH or tcp://HOST:PORT
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub host: Option<String>,

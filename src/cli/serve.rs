@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::clock::SystemClock;
 use crate::exporter::data_dir::Surroundings;
+use crate::exporter::log;
 use crate::exporter::run::{Outside, run as serve};
 use crate::output::Answer;
 use crate::settings::{LoadedServe, Origin, Override, load_serve};
@@ -30,6 +31,9 @@ pub struct ServeArgs {
     /// A file with the administrator's token; without one nothing is taken in
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<String>,
+    /// A file to log to instead of stderr; at 4 MiB it begins anew, and the one before is FILE.1
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -52,7 +56,11 @@ impl ServeArgs {
 /// # Errors
 /// The settings, the address or the store cannot be used.
 pub async fn run(arguments: ServeArgs, _context: &Context) -> Result<Answer> {
-    crate::exporter::log::to_stderr();
+    match &arguments.log_file {
+        None => log::to_stderr(),
+        Some(path) => log::to_file(path)
+            .map_err(|cause| Error::new(Code::SettingsInvalid, format!("cannot log to {}: {cause}", path.display())))?,
+    }
     // Before anything else: as process 1 of a container nothing is ended that does not say how.
     let on =
         |kind| signal(kind).map_err(|cause| Error::new(Code::Unexpected, format!("cannot watch signals: {cause}")));

@@ -2,27 +2,84 @@
 
 use super::Context;
 use crate::engine::docker::{self, DockerEngine};
+use crate::engine::embedded::EmbeddedEngine;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::lifecycle::Credentials;
+use crate::lifecycle::{self, Credentials};
 use crate::secret::Secret;
-use crate::settings::{self, Loaded, Origin, Override, StackSettings};
+use crate::settings::{self, EngineChoice, Loaded, Origin, Override, StackSettings};
 use std::path::{Path, PathBuf};
 
 /// The settings: file, environment, flags.
 pub fn load_settings(context: &Context) -> Result<Loaded<StackSettings>> {
-    let project = context.globals.project.iter().map(|name| Override {
-        path: "project".to_owned(),
-        value: name.clone(),
-        origin: Origin::Flag("--project"),
+    let globals = &context.globals;
+    let flags = [
+        ("project", "--project", globals.project.clone()),
+        ("engine", "--engine", globals.engine.map(|engine| engine.word().to_owned())),
+    ];
+    let overrides = flags.into_iter().filter_map(|(path, flag, value)| {
+        Some(Override { path: path.to_owned(), value: value?, origin: Origin::Flag(flag) })
     });
-    settings::load_stack(context.globals.file.as_deref(), std::env::vars(), project.collect())
+    settings::load_stack(globals.file.as_deref(), std::env::vars(), overrides.collect())
 }
 
-/// The engine that the flags, the environment or a context name, or the first that answers.
-pub async fn connect(context: &Context) -> Result<DockerEngine> {
+/// What runs the stack of a project.
+pub enum ChosenEngine {
+    /// A container engine, which answers.
+    Docker(DockerEngine),
+    /// This program alone, and why.
+    Embedded(EmbeddedEngine, Why),
+}
+
+/// Why a stack runs without a container engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The user said so.
+    Named,
+    /// It was brought up so before.
+    Remembered,
+    /// There is no container engine, and nobody named one.
+    NoEngine,
+}
+
+/// Which engine is to be used, as far as that is known before one is asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    Docker,
+    Embedded(Why),
+    DockerIfThere,
+}
+
+/// What runs the project: what the user says, else what ran it before, else the first container engine that answers,
+/// else this program alone.
+pub async fn engine(context: &Context, settings: &StackSettings) -> Result<ChosenEngine> {
     let choice = docker::Choice { host: context.globals.host.clone(), context: context.globals.context.clone() };
-    docker::connect(&choice).await
+    let is_named = choice.host.is_some() || choice.context.is_some();
+    let embedded = embedded(settings);
+    match decide(settings.engine, is_named, embedded.is_remembered()) {
+        Decision::Embedded(why) => Ok(ChosenEngine::Embedded(embedded, why)),
+        Decision::Docker => Ok(ChosenEngine::Docker(docker::connect(&choice).await.map_err(|none| none.error)?)),
+        Decision::DockerIfThere => match docker::connect(&choice).await {
+            Ok(engine) => Ok(ChosenEngine::Docker(engine)),
+            Err(none) if none.is_absent => Ok(ChosenEngine::Embedded(embedded, Why::NoEngine)),
+            Err(none) => Err(none.error),
+        },
+    }
+}
+
+fn decide(choice: EngineChoice, is_named: bool, is_remembered: bool) -> Decision {
+    match choice {
+        EngineChoice::Docker => Decision::Docker,
+        EngineChoice::Embedded => Decision::Embedded(Why::Named),
+        EngineChoice::Auto if is_named => Decision::Docker,
+        EngineChoice::Auto if is_remembered => Decision::Embedded(Why::Remembered),
+        EngineChoice::Auto => Decision::DockerIfThere,
+    }
+}
+
+/// The project's process on this machine, whether it is there or not.
+pub fn embedded(settings: &StackSettings) -> EmbeddedEngine {
+    EmbeddedEngine::new(&lifecycle::state_directory(), &settings.project)
 }
 
 /// Grafana's login as the settings say; a relative password file is looked for beside the settings file.
@@ -45,4 +102,24 @@ fn read_password(path: &Path, settings_file: Option<&Path>) -> Result<Secret> {
         return Err(trouble("the file is empty".to_owned()).hint("Write the password into its first line."));
     }
     Ok(Secret::new(password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_goes_before_what_is_remembered_and_that_before_what_is_found() {
+        for (choice, is_named, is_remembered, expected) in [
+            (EngineChoice::Auto, false, false, Decision::DockerIfThere),
+            (EngineChoice::Auto, false, true, Decision::Embedded(Why::Remembered)),
+            (EngineChoice::Auto, true, false, Decision::Docker),
+            (EngineChoice::Auto, true, true, Decision::Docker),
+            (EngineChoice::Docker, false, true, Decision::Docker),
+            (EngineChoice::Embedded, false, false, Decision::Embedded(Why::Named)),
+            (EngineChoice::Embedded, true, true, Decision::Embedded(Why::Named)),
+        ] {
+            assert_eq!(decide(choice, is_named, is_remembered), expected, "{choice:?} {is_named} {is_remembered}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `qastack status`: what runs, whether it is well, and what it shows.
 
+use super::stack::ChosenEngine;
 use super::{Context, stack};
 use crate::error::Result;
 use crate::lifecycle::{self, ServiceStatus, StatusReport};
@@ -18,8 +19,12 @@ pub struct StatusArgs {}
 pub async fn run(_arguments: StatusArgs, context: &Context) -> Result<Answer> {
     let settings = stack::load_settings(context)?.settings;
     let credentials = stack::credentials(&settings, context.globals.file.as_deref())?;
-    let engine = stack::connect(context).await?;
-    let report = lifecycle::status(&engine, &Names::new(&settings.project), &credentials).await?;
+    let report = match stack::engine(context, &settings).await? {
+        ChosenEngine::Docker(engine) => {
+            lifecycle::status(&engine, &Names::new(&settings.project), &credentials).await?
+        }
+        ChosenEngine::Embedded(engine, _) => lifecycle::embedded::status(&engine).await?,
+    };
     let text = in_words(&report, context.output.style());
     let verdict = report.verdict();
     let data = serde_json::to_value(&report).unwrap_or_default();

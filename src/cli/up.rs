@@ -1,14 +1,17 @@
 //! `qastack up`: bring the stack up, configure it, prove it.
 
+use super::stack::{ChosenEngine, Why};
 use super::{Context, stack};
 use crate::engine::Engine;
+use crate::engine::docker::DockerEngine;
+use crate::engine::embedded::EmbeddedEngine;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::GrafanaSpec;
 use crate::lifecycle::{self, Cancel, Lock, Up, UpOptions, UpReport, WaitFor};
 use crate::output::{Answer, Style};
 use crate::settings::{BUILD, StackSettings};
-use crate::stack::{Service, StackSpec, sha256};
+use crate::stack::{EmbeddedSpec, Service, StackSpec, sha256};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
@@ -46,31 +49,93 @@ enum Wait {
 pub async fn run(arguments: UpArgs, context: &Context) -> Result<Answer> {
     let cancel = Cancel::on_signals()?;
     let settings = stack::load_settings(context)?.settings;
-    let credentials = stack::credentials(&settings, context.globals.file.as_deref())?;
-    let state_directory = lifecycle::state_directory();
-    let _lock = Lock::acquire(&state_directory, &settings.project, "up")?;
-    let (engine, program) = tokio::try_join!(cancel.or(stack::connect(context)), Program::read(&settings))?;
-    let spec = StackSpec::new(&settings, &program.tag);
-    let grafana = grafana_spec(&settings)?;
-    let executable = || Ok(Arc::clone(&program.bytes));
-    let up = Up {
-        engine: &engine,
-        spec: &spec,
-        grafana: &grafana,
-        credentials: &credentials,
-        executable: &executable,
-        observer: &context.output,
-        cancel: &cancel,
-        state_directory: &state_directory,
-    };
-    let options = UpOptions {
-        wait_for: if arguments.wait == Wait::Ready { WaitFor::Ready } else { WaitFor::Proven },
-        dry_run: arguments.dry_run,
-        keep_on_failure: arguments.keep_on_failure,
-        time_out: Duration::from_secs(arguments.timeout),
-    };
-    let report = lifecycle::up(up, options).await?;
-    Ok(answer(report, &arguments, &engine.info().address, &settings, context.output.style()))
+    let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "up")?;
+    let (engine, program) = tokio::try_join!(cancel.or(stack::engine(context, &settings)), Program::read(&settings))?;
+    let run = Run { arguments: &arguments, context, settings: &settings, cancel: &cancel };
+    match engine {
+        ChosenEngine::Docker(engine) => run.on_docker(&engine, &program).await,
+        ChosenEngine::Embedded(engine, why) => run.embedded(&engine, why).await,
+    }
+}
+
+/// What an `up` was asked for.
+struct Run<'a> {
+    arguments: &'a UpArgs,
+    context: &'a Context,
+    settings: &'a StackSettings,
+    cancel: &'a Cancel,
+}
+
+impl Run<'_> {
+    fn options(&self) -> UpOptions {
+        UpOptions {
+            wait_for: if self.arguments.wait == Wait::Ready { WaitFor::Ready } else { WaitFor::Proven },
+            dry_run: self.arguments.dry_run,
+            keep_on_failure: self.arguments.keep_on_failure,
+            time_out: Duration::from_secs(self.arguments.timeout),
+        }
+    }
+
+    async fn on_docker(&self, engine: &DockerEngine, program: &Program) -> Result<Answer> {
+        let (settings, context) = (self.settings, self.context);
+        let credentials = stack::credentials(settings, context.globals.file.as_deref())?;
+        let left = self.leave_embedded().await?;
+        let spec = StackSpec::new(settings, &program.tag);
+        let grafana = grafana_spec(settings)?;
+        let executable = || Ok(Arc::clone(&program.bytes));
+        let up = Up {
+            engine,
+            spec: &spec,
+            grafana: &grafana,
+            credentials: &credentials,
+            executable: &executable,
+            observer: &context.output,
+            cancel: self.cancel,
+            state_directory: &lifecycle::state_directory(),
+        };
+        let mut report = lifecycle::up(up, self.options()).await?;
+        report.warnings.extend(left);
+        Ok(answer(report, self.arguments, &engine.info().address, settings, context.output.style()))
+    }
+
+    /// Stops what ran without containers so far, so that its port is free; returns what is to be known of it.
+    async fn leave_embedded(&self) -> Result<Option<String>> {
+        let before = stack::embedded(self.settings);
+        if self.arguments.dry_run || !before.is_remembered() {
+            return Ok(None);
+        }
+        lifecycle::embedded::stop(&before).await?;
+        let data = before.data();
+        Ok(Some(format!("the exporter that ran without containers was stopped; its data stays in {}", data.display())))
+    }
+
+    async fn embedded(&self, engine: &EmbeddedEngine, why: Why) -> Result<Answer> {
+        let program = Program::read_executable().await?;
+        let path = |path: std::path::PathBuf| path.display().to_string();
+        let (config, data, token) = (path(engine.config()), path(engine.data()), path(engine.admin_token()));
+        let spec = EmbeddedSpec::new(self.settings, &program.tag, &config, &data, &token);
+        let output = &self.context.output;
+        let up = lifecycle::embedded::Up { engine, spec: &spec, observer: output, cancel: self.cancel };
+        let mut report = lifecycle::embedded::up(up, self.options()).await?;
+        report.warnings.extend(notice(why));
+        Ok(answer(report, self.arguments, &engine.info().address, self.settings, output.style()))
+    }
+}
+
+/// What somebody should know who did not ask for a stack without containers.
+fn notice(why: Why) -> Option<String> {
+    let whole = "the whole stack, with Prometheus and Grafana, needs a Docker engine:";
+    match why {
+        Why::Named => None,
+        Why::NoEngine => Some(format!(
+            "no container engine is on this machine, so only the exporter runs, with its page; {whole} \
+             install and start one, then qastack up --engine docker"
+        )),
+        Why::Remembered => Some(format!(
+            "only the exporter runs, as this project was brought up without containers before; {whole} \
+             qastack up --engine docker"
+        )),
+    }
 }
 
 /// This program as the exporter's image would hold it; nothing where another image is named.
@@ -84,6 +149,10 @@ impl Program {
         if settings.images.test_metrics != BUILD {
             return Ok(Self { bytes: Arc::default(), tag: String::new() });
         }
+        Self::read_executable().await
+    }
+
+    async fn read_executable() -> Result<Self> {
         let read = tokio::task::spawn_blocking(|| {
             let bytes = std::env::current_exe().and_then(std::fs::read)?;
             // Twelve digits tell any two builds apart.
@@ -91,11 +160,8 @@ impl Program {
             Ok(Self { bytes: Arc::new(bytes), tag })
         });
         let unreadable = |cause: std::io::Error| {
-            Error::new(
-                Code::ImageUnavailable,
-                format!("cannot read this program to make the exporter's image: {cause}"),
-            )
-            .hint("Name an image under images.test-metrics in qastack.yaml.")
+            Error::new(Code::ImageUnavailable, format!("cannot read this program to run the exporter: {cause}"))
+                .hint("Name an image under images.test-metrics in qastack.yaml.")
         };
         read.await.map_err(std::io::Error::other).and_then(|read| read).map_err(unreadable)
     }
@@ -142,6 +208,9 @@ fn summary(report: &UpReport, arguments: &UpArgs, settings: &StackSettings, styl
         let password = if report.default_login { "admin" } else { "the one you set" };
         let login = format!("(login {}, password {password})", settings.grafana.admin_user);
         let _ = writeln!(text, "Grafana       {}  {}", style.strong(dashboard.as_str()), style.faint(&login));
+    }
+    if let (None, [exporter]) = (&report.dashboard, report.services.as_slice()) {
+        let _ = writeln!(text, "Page          {}", style.strong(exporter.url.as_deref().unwrap_or("-")));
     }
     for service in report.services.iter().filter(|service| service.name != Service::Grafana.name()) {
         let label = if service.name == Service::Prometheus.name() { "Prometheus" } else { "Metrics" };

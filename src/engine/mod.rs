@@ -1,8 +1,10 @@
-//! Who runs the stack. One trait; `docker` is the only place that knows bollard.
+//! Who runs the stack. One trait; `docker` is the only place that knows bollard; `embedded`
+//! is no container engine and has its own, smaller way to do the same.
 //!
 //! An engine does single small things and says what is there. It never plans and never waits for a service.
 
 pub mod docker;
+pub mod embedded;
 pub mod ports;
 
 use crate::error::Result;
@@ -13,7 +15,7 @@ use std::future::Future;
 /// What is known of an engine once it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// `docker`.
+    /// `docker` or `embedded`.
     pub kind: &'static str,
     /// How it is reached, such as `unix:///var/run/docker.sock`.
     pub address: String,

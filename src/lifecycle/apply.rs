@@ -234,7 +234,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::RemoveImage(id) => self.engine.remove_image(id).await,
             Action::RemoveNetwork(id) => self.engine.remove_network(id).await,
             Action::RemoveVolume(name) => self.engine.remove_volume(name).await,
-            Action::Reload(_) | Action::Settle | Action::Provision => {
+            Action::Reload(_) | Action::Stop(_) | Action::Settle | Action::Provision => {
                 Err(Error::new(Code::Unexpected, format!("the step {} is not the engine's", step.action.word())))
             }
         }

@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod cancel;
 mod down;
+pub mod embedded;
 pub mod event;
 mod evidence;
 mod figures;

@@ -3,6 +3,7 @@
 use crate::engine::{Engine, ports};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::settings::Published;
 use crate::stack::{Observed, Plan, Service, StackSpec, State};
 
 /// Refuses to go on when a port that a service is about to need is taken; every taken port is named.
@@ -22,15 +23,24 @@ pub async fn check<E: Engine>(engine: &E, spec: &StackSpec, plan: &Plan, observe
             Some(container) => Some(container),
             None => ports::process_on(published.port),
         };
-        let by = owner.unwrap_or_else(|| "another program".to_owned());
-        taken.push(format!("port {} for {service} is taken by {by}", published.port));
+        taken.push((service, published, owner));
     }
-    if taken.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(Code::PortBusy, taken.join("; "))
-        .hint("End what has it, or give the service another port: ports: { grafana: 3001 } in qastack.yaml. Nothing was touched.")
-        .retryable())
+    refuse(&taken)
+}
+
+/// Refuses to go on where services' ports are taken, each by its owner as far as that is known.
+pub fn refuse(taken: &[(Service, Published, Option<String>)]) -> Result<()> {
+    let Some((service, published, _)) = taken.first() else { return Ok(()) };
+    let words = taken.iter().map(|(service, published, owner)| {
+        let by = owner.as_deref().unwrap_or("another program");
+        format!("port {} for {service} is taken by {by}", published.port)
+    });
+    // The last port has none after it.
+    let other = published.port.checked_add(1).unwrap_or(published.port - 1);
+    let hint = format!(
+        "End what has it, or give the service another port: ports: {{ {service}: {other} }} in qastack.yaml. Nothing was touched."
+    );
+    Err(Error::new(Code::PortBusy, words.collect::<Vec<_>>().join("; ")).hint(hint).retryable())
 }
 
 /// Ports that our own running containers hold: they are freed before they are needed, or stay where they are.

@@ -79,7 +79,7 @@ pub async fn read<E: Engine>(engine: &E, container: &str, service: Service) -> R
 }
 
 /// 256 bits nobody can guess.
-fn random() -> Result<Secret> {
+pub(super) fn random() -> Result<Secret> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)
         .map_err(|cause| Error::new(Code::Unexpected, format!("the system gives no random numbers: {cause}")))?;

@@ -101,7 +101,7 @@ pub struct DataSourceStatus {
 /// Everything `status` shows.
 #[derive(Debug, Serialize)]
 pub struct StatusReport {
-    /// `docker`.
+    /// `docker` or `embedded`.
     pub engine: &'static str,
     /// The services.
     pub services: Vec<ServiceStatus>,

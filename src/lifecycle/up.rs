@@ -129,7 +129,7 @@ fn explain_password(error: Error, spec: &StackSpec) -> Error {
     ))
 }
 
-fn planned(plan: Plan) -> UpReport {
+pub(super) fn planned(plan: Plan) -> UpReport {
     UpReport {
         steps: plan.steps.into_iter().map(|step| DoneStep { step, seconds: 0.0 }).collect(),
         ready: None,

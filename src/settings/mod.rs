@@ -3,6 +3,7 @@
 //! What was typed becomes typed settings here, once. This room reads files and the environment it is given and
 //! talks to nothing else.
 
+mod engine_choice;
 mod figures;
 mod image_reference;
 mod layers;
@@ -10,6 +11,7 @@ mod serve;
 mod stack;
 mod values;
 
+pub use engine_choice::EngineChoice;
 pub use figures::FiguresSettings;
 pub use layers::{Layers, Origin, Override};
 pub use serve::{HistorySettings, LoadedServe, ServeSettings, UploadSettings, load_serve};

@@ -1,7 +1,7 @@
 //! What should run: the keys of `qastack.yaml`, their defaults and their rules.
 
 use super::image_reference::is_image_reference;
-use super::{FiguresSettings, Memory, Period, Published, Restart};
+use super::{EngineChoice, FiguresSettings, Memory, Period, Published, Restart};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ pub const BUILD: &str = "build";
 pub struct StackSettings {
     /// Name of the stack; everything it makes on the engine carries it.
     pub project: String,
+    /// What runs it.
+    pub engine: EngineChoice,
     /// Where the services are published on the engine's host.
     pub ports: Ports,
     /// What the services run.
@@ -39,6 +41,7 @@ impl Default for StackSettings {
     fn default() -> Self {
         Self {
             project: "qastack".to_owned(),
+            engine: EngineChoice::Auto,
             ports: Ports::default(),
             images: Images::default(),
             scrape_interval: Period::seconds(15),

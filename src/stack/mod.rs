@@ -4,6 +4,7 @@
 
 mod container;
 mod difference;
+mod embedded;
 pub mod labels;
 mod names;
 mod observed;
@@ -13,6 +14,9 @@ mod spec;
 
 pub use container::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, hex, sha256};
 pub use difference::{Difference, differences};
+pub use embedded::{
+    EmbeddedObserved, EmbeddedRecord, EmbeddedSpec, EmbeddedState, plan_embedded_down, plan_embedded_up,
+};
 pub use names::Names;
 pub use observed::{
     Observed, ObservedContainer, ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume, State,

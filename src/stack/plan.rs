@@ -32,8 +32,10 @@ pub enum Action {
     PutFiles(Service, Vec<FileSpec>),
     /// Make the secrets a service reads, where they are missing.
     EnsureSecrets(Service),
-    /// Start a service's container.
+    /// Start a service.
     Start(Service),
+    /// Stop a service that is no container.
+    Stop(Service),
     /// Make a running service read its configuration again, and see that it did.
     Reload(Service),
     /// Once Prometheus has its first figures, go from the warm-up configuration to the one that stays.
@@ -61,6 +63,7 @@ impl Action {
             Self::PutFiles(..) => "put_files",
             Self::EnsureSecrets(_) => "ensure_secrets",
             Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
             Self::Reload(_) => "reload",
             Self::Settle => "settle",
             Self::Provision => "provision",
@@ -119,7 +122,13 @@ impl Plan {
         self.steps.iter().any(|step| step.action == Action::Start(service))
     }
 
-    fn add(&mut self, action: Action, object: impl Into<String>, reason: impl Into<String>, service: Option<Service>) {
+    pub(super) fn add(
+        &mut self,
+        action: Action,
+        object: impl Into<String>,
+        reason: impl Into<String>,
+        service: Option<Service>,
+    ) {
         self.steps.push(Step { action, object: object.into(), reason: reason.into(), service });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, Service};
 use crate::prometheus::{self, PrometheusSpec};
-use crate::settings::{BUILD, Period, StackSettings};
+use crate::settings::{BUILD, Period, Published, StackSettings};
 use std::collections::BTreeMap;
 
 /// Where the secrets volume is mounted, in the services that need one.
@@ -136,7 +136,7 @@ fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
         restart: settings.restart,
         stop_timeout_seconds: 10,
         tmp_mebibytes: 16,
-        files: vec![configuration_file(exporter_config_path(), exporter_config(settings).into_bytes())],
+        files: vec![configuration_file(exporter_config_path(), container_config(settings).into_bytes())],
     }
 }
 
@@ -145,10 +145,23 @@ const fn exporter_config_path() -> &'static str {
     "/etc/qastack/serve.yaml"
 }
 
-/// The exporter's settings: the keys of the stack's that are about it, and where its token is.
-fn exporter_config(settings: &StackSettings) -> String {
+/// The exporter's settings in its container.
+fn container_config(settings: &StackSettings) -> String {
+    exporter_config(settings, None, "/data", SecretFile::AdminToken.path())
+}
+
+/// The exporter's settings: the keys of the stack's that are about it, where it listens if that is not its default,
+/// where its store lies and its token is.
+pub(super) fn exporter_config(
+    settings: &StackSettings,
+    listen: Option<Published>,
+    data_dir: &str,
+    admin_token_file: String,
+) -> String {
     #[derive(serde::Serialize)]
     struct ExporterConfig<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        listen: Option<Published>,
         data_dir: &'a str,
         figures: &'a crate::settings::FiguresSettings,
         sample_data: bool,
@@ -162,10 +175,11 @@ fn exporter_config(settings: &StackSettings) -> String {
         allowed_hosts.push(published.address.to_string());
     }
     let config = ExporterConfig {
-        data_dir: "/data",
+        listen,
+        data_dir,
         figures: &settings.figures,
         sample_data: settings.sample_data,
-        admin_token_file: SecretFile::AdminToken.path(),
+        admin_token_file,
         allowed_hosts,
     };
     // Plain maps, lists and text always serialise.

@@ -7,6 +7,7 @@ use crate::exit_code::Code;
 use bollard::Docker;
 use bollard::errors::Error as Cause;
 use serde_json::Value;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +29,53 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
     address: String,
-    named_by: String,
+    /// Nothing where it is one of the known sockets.
+    named_by: Option<String>,
+}
+
+/// Why an engine cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trouble {
+    NotThere,
+    Refused,
+    NoPermission,
+    NoAnswer,
+    Other(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotThere => f.write_str("not there"),
+            Self::Refused => f.write_str("refused: nothing listens on it"),
+            Self::NoPermission => f.write_str("no permission"),
+            Self::NoAnswer => write!(f, "no answer within {} s", PING_TIME_OUT.as_secs()),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// No engine was connected to.
+#[derive(Debug)]
+pub struct NoEngine {
+    /// What to tell the user.
+    pub error: Error,
+    /// Whether there is simply none: nobody named one, and no known socket is there or answers. One that hangs or may
+    /// not be used is an engine all the same.
+    pub is_absent: bool,
+}
+
+impl From<Error> for NoEngine {
+    fn from(error: Error) -> Self {
+        Self { error, is_absent: false }
+    }
 }
 
 /// Connects to the chosen engine, or to the first known socket that answers.
-pub async fn connect(choice: &Choice) -> Result<DockerEngine> {
+///
+/// # Errors
+/// None of those that were tried answers.
+pub async fn connect(choice: &Choice) -> Result<DockerEngine, NoEngine> {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let candidates = candidates(choice, environment)?;
     let mut tried = Vec::new();
@@ -42,12 +85,18 @@ pub async fn connect(choice: &Choice) -> Result<DockerEngine> {
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }
-    Err(unreachable(&tried))
+    Err(NoEngine { is_absent: is_absent(&tried), error: unreachable(&tried) })
+}
+
+fn is_absent(tried: &[(&Candidate, Trouble)]) -> bool {
+    tried.iter().all(|(candidate, trouble)| {
+        candidate.named_by.is_none() && matches!(trouble, Trouble::NotThere | Trouble::Refused)
+    })
 }
 
 /// Where an engine may be: exactly what was named, else all known sockets in order.
 fn candidates(choice: &Choice, environment: impl Fn(&str) -> Option<String>) -> Result<Vec<Candidate>> {
-    let one = |address: String, named_by: &str| Ok(vec![Candidate { address, named_by: named_by.to_owned() }]);
+    let one = |address: String, named_by: &str| Ok(vec![Candidate { address, named_by: Some(named_by.to_owned()) }]);
     if let Some(host) = &choice.host {
         return one(with_scheme(host), "--host");
     }
@@ -91,10 +140,7 @@ fn known_sockets(environment: &impl Fn(&str) -> Option<String>) -> Vec<Candidate
         paths.push(Path::new(&runtime).join("podman/podman.sock"));
     }
     paths.push(PathBuf::from("/run/podman/podman.sock"));
-    paths
-        .into_iter()
-        .map(|path| Candidate { address: format!("unix://{}", path.display()), named_by: "known socket".to_owned() })
-        .collect()
+    paths.into_iter().map(|path| Candidate { address: format!("unix://{}", path.display()), named_by: None }).collect()
 }
 
 /// Where the Docker client keeps its configuration.
@@ -128,7 +174,7 @@ fn context_address(name: &str, named_by: &str, environment: &impl Fn(&str) -> Op
         .hint("docker context ls shows those there are."))
 }
 
-async fn attempt(address: &str) -> Result<DockerEngine, String> {
+async fn attempt(address: &str) -> Result<DockerEngine, Trouble> {
     let mut docker = Docker::connect_with_host(address).map_err(|cause| reason(&cause))?;
     docker.set_timeout(PING_TIME_OUT);
     let docker = docker.negotiate_version().await.map_err(|cause| reason(&cause))?;
@@ -160,39 +206,44 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Why an engine cannot be reached, in a few words.
-fn reason(cause: &Cause) -> String {
+/// What a failed call says about an engine.
+fn reason(cause: &Cause) -> Trouble {
     let mut source: Option<&dyn std::error::Error> = Some(cause);
     while let Some(error) = source {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             match io.kind() {
-                std::io::ErrorKind::NotFound => return "not there".to_owned(),
-                std::io::ErrorKind::PermissionDenied => return "no permission".to_owned(),
-                std::io::ErrorKind::ConnectionRefused => return "refused: nothing listens on it".to_owned(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => return Trouble::NotThere,
+                std::io::ErrorKind::PermissionDenied => return Trouble::NoPermission,
+                std::io::ErrorKind::ConnectionRefused => return Trouble::Refused,
                 _ => {}
             }
         }
         source = error.source();
     }
     match cause {
-        Cause::SocketNotFoundError(_) => "not there".to_owned(),
-        Cause::RequestTimeoutError => format!("no answer within {} s", PING_TIME_OUT.as_secs()),
-        Cause::UnsupportedURISchemeError { uri } => format!("`{uri}` is not unix://PATH or tcp://HOST:PORT"),
-        other => chain(other),
+        Cause::SocketNotFoundError(_) => Trouble::NotThere,
+        Cause::RequestTimeoutError => Trouble::NoAnswer,
+        Cause::UnsupportedURISchemeError { uri } => {
+            Trouble::Other(format!("`{uri}` is not unix://PATH or tcp://HOST:PORT"))
+        }
+        other => Trouble::Other(chain(other)),
     }
 }
 
-fn unreachable(tried: &[(&Candidate, String)]) -> Error {
+fn unreachable(tried: &[(&Candidate, Trouble)]) -> Error {
     let list: Vec<String> = tried
         .iter()
-        .map(|(candidate, trouble)| format!("\n  {} ({}): {trouble}", candidate.address, candidate.named_by))
+        .map(|(candidate, trouble)| {
+            let named_by = candidate.named_by.as_deref().unwrap_or("known socket");
+            format!("\n  {} ({named_by}): {trouble}", candidate.address)
+        })
         .collect();
-    let any = |text: &str| tried.iter().any(|(_, trouble)| trouble.starts_with(text));
-    let hint = if any("no permission") {
+    let any = |wanted: &Trouble| tried.iter().any(|(_, trouble)| trouble == wanted);
+    let hint = if any(&Trouble::NoPermission) {
         "Add yourself to the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or run a rootless engine."
-    } else if any("no answer") {
+    } else if any(&Trouble::NoAnswer) {
         "The engine hangs: restart it (sudo systemctl restart docker), then run the command again."
-    } else if any("refused") {
+    } else if any(&Trouble::Refused) {
         "The engine is installed and does not run: start it (sudo systemctl start docker), or start Docker Desktop."
     } else {
         "Install and start an engine: Docker Engine (https://docs.docker.com/engine/install), Docker Desktop, Colima or Podman; \
@@ -219,10 +270,10 @@ mod tests {
         let host = Choice { host: Some("/tmp/a.sock".to_owned()), context: Some("x".to_owned()) };
         let found = with(&[("DOCKER_HOST", "tcp://b:1")], &host).expect("candidates");
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].address.as_str(), found[0].named_by.as_str()), ("unix:///tmp/a.sock", "--host"));
+        assert_eq!((found[0].address.as_str(), found[0].named_by.as_deref()), ("unix:///tmp/a.sock", Some("--host")));
         let found =
             with(&[("DOCKER_HOST", "tcp://b:1"), ("DOCKER_CONTEXT", "x")], &Choice::default()).expect("candidates");
-        assert_eq!((found[0].address.as_str(), found[0].named_by.as_str()), ("tcp://b:1", "DOCKER_HOST"));
+        assert_eq!((found[0].address.as_str(), found[0].named_by.as_deref()), ("tcp://b:1", Some("DOCKER_HOST")));
     }
 
     #[test]
@@ -250,6 +301,29 @@ mod tests {
         assert_eq!(addresses[0], "unix:///var/run/docker.sock");
         assert!(addresses.contains(&"unix:///nowhere/.colima/default/docker.sock"));
         assert!(addresses.contains(&"unix:///run/user/7/podman/podman.sock"));
+    }
+
+    #[test]
+    fn an_engine_is_absent_only_where_nobody_named_one_and_no_socket_answers() {
+        let known = Candidate { address: "unix:///a".to_owned(), named_by: None };
+        let named = Candidate { address: "unix:///b".to_owned(), named_by: Some("DOCKER_HOST".to_owned()) };
+        assert!(is_absent(&[(&known, Trouble::NotThere), (&known, Trouble::Refused)]));
+        assert!(!is_absent(&[(&named, Trouble::NotThere)]));
+        for trouble in [Trouble::NoPermission, Trouble::NoAnswer, Trouble::Other("it speaks French".to_owned())] {
+            assert!(!is_absent(&[(&known, Trouble::NotThere), (&known, trouble)]));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_socket_from_answering_is_told_apart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| format!("unix://{}", directory.path().join(name).display());
+        assert_eq!(attempt(&at("nowhere.sock")).await.err(), Some(Trouble::NotThere));
+        drop(std::os::unix::net::UnixListener::bind(directory.path().join("left.sock")).expect("a socket"));
+        assert_eq!(attempt(&at("left.sock")).await.err(), Some(Trouble::Refused));
+        let file = directory.path().join("file");
+        std::fs::write(&file, b"").expect("a file");
+        assert_eq!(attempt(&at("file/below.sock")).await.err(), Some(Trouble::NotThere));
     }
 
     #[test]

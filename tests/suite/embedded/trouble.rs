@@ -1,0 +1,109 @@
+//! What goes wrong: a crash, a taken port, a directory that cannot be used, a process that cannot start.
+
+use super::machine::Machine;
+use std::net::TcpListener;
+
+#[test]
+fn a_crash_is_told_by_status_and_made_good_by_up() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let pid = machine.pid();
+    machine.kill();
+    let status = machine.json(&["status"], 3);
+    assert_eq!(status["error"]["code"], "degraded");
+    let message = status["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("test-metrics is not running: it ended by itself"), "{message}");
+    assert_eq!(status["data"]["services"][0]["state"], "exited");
+    assert_eq!(status["data"]["services"][0]["reason"], message.trim_start_matches("test-metrics is not running: "));
+
+    let up = machine.json(&["up"], 0);
+    let step = &up["data"]["steps"][0];
+    assert_eq!(step["action"], "start");
+    assert!(step["reason"].as_str().unwrap().starts_with("it ended by itself"), "{step}");
+    assert_ne!(machine.pid(), pid);
+    assert_eq!(machine.running(), [machine.pid()]);
+}
+
+#[test]
+fn a_number_that_another_process_has_meanwhile_is_not_mistaken_for_ours() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    machine.kill();
+    // As after a restart of the machine: the number that is written down is somebody else's now, here the test's own.
+    let path = machine.state("run.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ours = format!("\"pid\":{}", std::process::id());
+    std::fs::write(&path, text.replace(&format!("\"pid\":{}", machine.pid()), &ours)).unwrap();
+    assert_eq!(machine.json(&["status"], 3)["data"]["services"][0]["state"], "exited");
+    machine.json(&["down"], 0);
+}
+
+#[test]
+fn an_exporter_whose_number_was_never_written_down_is_found_and_replaced() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let pid = machine.pid();
+    // As where `up` was killed after it had started it and before it had written that down.
+    std::fs::write(machine.state("run.json"), "").unwrap();
+    let up = machine.json(&["up"], 0);
+    assert_eq!(up["data"]["steps"][0]["reason"], "nothing is written down of what runs");
+    assert_ne!(machine.pid(), pid);
+    assert_eq!(machine.running(), [machine.pid()]);
+}
+
+#[test]
+fn a_taken_port_is_told_with_its_owner_and_nothing_is_left() {
+    let machine = Machine::new();
+    let _taken = TcpListener::bind(machine.address()).unwrap();
+    let refused = machine.json(&["up"], 5);
+    assert_eq!(refused["error"]["code"], "port_busy");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&machine.port.to_string()), "{message}");
+    assert!(message.contains(&format!("(pid {})", std::process::id())), "{message}");
+    assert!(machine.running().is_empty());
+    assert!(!machine.state("").exists(), "nothing was touched");
+}
+
+#[test]
+fn one_that_dies_while_it_starts_is_told_with_its_last_lines_at_once() {
+    let machine = Machine::new();
+    // A store that is none.
+    std::fs::create_dir_all(machine.state("data")).unwrap();
+    std::fs::write(machine.state("data/qastack.db"), "this is no database, and long enough to be seen as none")
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let refused = machine.json(&["up"], 7);
+    assert!(begun.elapsed().as_secs() < 60, "its death ends the wait, not the deadline of 120 s");
+    assert_eq!(refused["error"]["code"], "not_ready");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("test-metrics died while it started") && message.contains("qastack.db"), "{message}");
+    assert!(machine.running().is_empty());
+    assert_eq!(machine.json(&["status"], 3)["error"]["code"], "not_running");
+    let kept = std::fs::read_to_string(machine.state("data/qastack.db")).unwrap();
+    assert!(kept.starts_with("this is no database"), "a damaged store is never replaced");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_named() {
+    let machine = Machine::new();
+    std::fs::write(machine.path("state"), "a file where a directory should be").unwrap();
+    let refused = machine.json(&["up"], 13);
+    assert_eq!(refused["error"]["code"], "store_damaged");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains(machine.path("state").to_str().unwrap()), "{message}");
+}
+
+#[test]
+fn an_engine_that_was_named_and_is_not_there_is_an_error_and_no_reason_to_do_without() {
+    let machine = Machine::new();
+    for arguments in [
+        &["up", "--host", "unix:///nowhere/docker.sock"][..],
+        &["up", "--host", "unix:///nowhere/docker.sock", "--engine", "docker"],
+    ] {
+        let output = machine.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}");
+    }
+    let output = machine.command(&["up"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(machine.running().is_empty());
+}
