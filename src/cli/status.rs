@@ -2,6 +2,7 @@
 
 use super::stack::ChosenEngine;
 use super::{Context, stack};
+use crate::engine::embedded::EmbeddedEngine;
 use crate::error::Result;
 use crate::lifecycle::{self, ServiceStatus, StatusReport};
 use crate::output::{Answer, Style};
@@ -52,7 +53,15 @@ fn in_words(report: &StatusReport, style: Style) -> String {
         };
         let _ = writeln!(text, "{}", line(row, &widths, paint).trim_end());
     }
-    let _ = write!(text, "\n{}{}{}", target(report, style), data_source(report, style), figures(report, style));
+    let rest = if report.engine == EmbeddedEngine::KIND {
+        format!(
+            "{:<14} {}, the exporter alone; qastack up --engine docker brings the whole stack\n",
+            "engine", report.engine
+        )
+    } else {
+        target(report, style) + &data_source(report, style)
+    };
+    let _ = write!(text, "\n{rest}{}", figures(report, style));
     text
 }
 

@@ -38,11 +38,14 @@ pub struct EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
+    /// Its word, as in `--engine`.
+    pub const KIND: &'static str = "embedded";
+
     /// The one of a project, below the state directory.
     pub fn new(state_directory: &Path, project: &str) -> Self {
         let info = EngineInfo {
-            kind: "embedded",
-            address: "embedded".to_owned(),
+            kind: Self::KIND,
+            address: Self::KIND.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             architecture: std::env::consts::ARCH.to_owned(),
             host: "127.0.0.1".to_owned(),
