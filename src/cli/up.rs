@@ -54,7 +54,7 @@ pub async fn run(arguments: UpArgs, context: &Context) -> Result<Answer> {
     let run = Run { arguments: &arguments, context, settings: &settings, cancel: &cancel };
     match engine {
         ChosenEngine::Docker(engine) => run.on_docker(&engine, &program).await,
-        ChosenEngine::Embedded(engine, why) => run.embedded(&engine, why).await,
+        ChosenEngine::Embedded(engine, why) => run.embedded(&engine, why, program).await,
     }
 }
 
@@ -109,8 +109,9 @@ impl Run<'_> {
         Ok(Some(format!("the exporter that ran without containers was stopped; its data stays in {}", data.display())))
     }
 
-    async fn embedded(&self, engine: &EmbeddedEngine, why: Why) -> Result<Answer> {
-        let program = Program::read_executable().await?;
+    async fn embedded(&self, engine: &EmbeddedEngine, why: Why, program: Program) -> Result<Answer> {
+        // It runs this program even where the settings name another image for containers.
+        let program = if program.tag.is_empty() { Program::read_executable().await? } else { program };
         let path = |path: std::path::PathBuf| path.display().to_string();
         let (config, data, token) = (path(engine.config()), path(engine.data()), path(engine.admin_token()));
         let spec = EmbeddedSpec::new(self.settings, &program.tag, &config, &data, &token);
