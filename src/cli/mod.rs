@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::{Answer, Format, Output};
 use crate::settings::EngineChoice;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,7 +143,10 @@ fn refuse(refusal: &clap::Error, arguments: &[OsString]) -> ExitCode {
         let text = refusal.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let error = Error::new(Code::Usage, message).hint("Run qastack --help for the commands and their flags.");
-        return ExitCode::from(Output::new(Format::Json, false).finish("usage", Err(error)));
+        let commands = CommandLine::command();
+        let typed = arguments.iter().filter_map(|argument| argument.to_str());
+        let command = typed.into_iter().find(|word| commands.find_subcommand(word).is_some()).unwrap_or("qastack");
+        return ExitCode::from(Output::new(Format::Json, false).finish(command, Err(error)));
     }
     // Printing can only fail when nobody reads; the exit code still tells.
     let _ = refusal.print();
