@@ -144,7 +144,11 @@ async fn built_images(docker: &Docker, names: &Names) -> Result<Vec<ObservedImag
     let listed = docker.list_images(Some(options)).await.call(|| "list the images")?;
     Ok(listed
         .into_iter()
-        .map(|image| ObservedImage { id: image.id, references: image.repo_tags, labels: sorted(image.labels) })
+        .map(|image| {
+            // Older engines write an image that lost its name to another in this way; it has none.
+            let references = image.repo_tags.into_iter().filter(|name| name != "<none>:<none>").collect();
+            ObservedImage { id: image.id, references, labels: sorted(image.labels) }
+        })
         .collect())
 }
 

@@ -1,6 +1,6 @@
 //! The ordinary story: up, look, down, and up again with what was kept.
 
-use super::docker::objects_of;
+use super::docker::{docker, labelled, objects_of};
 use super::stack::{SERVICES, Stack, needed};
 use crate::http;
 use serde_json::Value;
@@ -49,6 +49,20 @@ fn a_second_up_changes_nothing() {
     let again = stack.up();
     assert_eq!(again["steps"], Value::Array(vec![]), "nothing had to change");
     assert_eq!(stack.container_ids(), before);
+}
+
+#[test]
+fn an_exporters_image_that_lost_its_name_goes_with_the_rest() {
+    let stack = Stack::new();
+    let context = stack.directory().join("unnamed");
+    std::fs::create_dir(&context).expect("a directory to build in");
+    let recipe = format!("FROM scratch\nCOPY Dockerfile /\nLABEL dev.qastack.project={}\n", stack.project);
+    std::fs::write(context.join("Dockerfile"), recipe).expect("a Dockerfile");
+    docker(&["build", "--quiet", &context.to_string_lossy()]);
+    let of_this_project = format!("dev.qastack.project={}", stack.project);
+    assert_eq!(labelled("image", &of_this_project).len(), 1);
+    stack.json(&["down", "--volumes"], 0);
+    assert_eq!(labelled("image", &of_this_project), [""; 0]);
 }
 
 #[test]
