@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod exit_code;
 pub mod exporter;
+pub mod gate;
 pub mod grafana;
 pub mod lifecycle;
 pub mod output;

@@ -5,6 +5,7 @@
 
 mod down;
 mod exporter;
+mod gate;
 mod healthcheck;
 mod push;
 mod serve;
@@ -65,6 +66,7 @@ enum Command {
     Status(status::StatusArgs),
     Down(down::DownArgs),
     Push(Box<push::PushArgs>),
+    Gate(Box<gate::GateArgs>),
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
@@ -77,6 +79,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Down(_) => "down",
             Self::Push(_) => "push",
+            Self::Gate(_) => "gate",
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
@@ -89,6 +92,7 @@ impl Command {
             Self::Status(arguments) => status::run(arguments, context).await,
             Self::Down(arguments) => down::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
+            Self::Gate(arguments) => gate::run(*arguments, context).await,
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,

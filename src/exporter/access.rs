@@ -4,8 +4,10 @@
 //! configured at all, the answer says how to configure one. It must never log or answer a token.
 
 use super::problem::Problem;
-use crate::store::Scope;
+use crate::store::{Scope, Token};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io;
@@ -51,16 +53,35 @@ impl Access {
     /// Lets the holder of a token pass who may do this, to this project where it is about one.
     ///
     /// # Errors
-    /// 401 without a token, with one that is not known, and where none is configured.
-    pub fn authorize(&self, headers: &HeaderMap, _scope: Scope, _project: Option<&str>) -> Result<Holder, Problem> {
-        let Some(admin) = &self.admin else {
-            return Err(refused("no token is configured, so nothing is taken in")
-                .hint("Write a token to a file and name it in admin_token_file or QASTACK_ADMIN_TOKEN_FILE."));
+    /// 401 without a token, with one that is not known, and where none is configured; 403 with one that may not.
+    pub fn authorize(
+        &self,
+        headers: &HeaderMap,
+        scope: Scope,
+        project: Option<&str>,
+        find: impl FnOnce(&TokenHash) -> Option<Token>,
+    ) -> Result<Holder, Problem> {
+        let Some(secret) = bearer(headers) else {
+            return Err(match &self.admin {
+                Some(_) => refused("a token is needed").hint("Send Authorization: Bearer TOKEN."),
+                None => none_configured(),
+            });
         };
-        let Some(token) = bearer(headers) else {
-            return Err(refused("a token is needed").hint("Send Authorization: Bearer TOKEN."));
+        let hash = TokenHash::of(secret);
+        if self.admin.is_some_and(|admin| hash.is(&admin)) {
+            return Ok(Holder { id: None });
+        }
+        let Some(token) = find(&hash) else {
+            return Err(if self.admin.is_some() { refused("the token is not known") } else { none_configured() });
         };
-        if TokenHash::of(token).is(admin) { Ok(Holder { id: None }) } else { Err(refused("the token is not known")) }
+        // A token for one project may do nothing that is about all of them.
+        let covers = project.map_or(token.project.is_none(), |project| token.covers(project));
+        if !token.may(scope) || !covers {
+            let detail = format!("the token {:?} may not do this", token.name);
+            return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail)
+                .hint("Ask an administrator for a token with the scope and the project: qastack token create."));
+        }
+        Ok(Holder { id: Some(token.id) })
     }
 }
 
@@ -69,6 +90,21 @@ impl Access {
 pub struct Holder {
     /// The number of the token in the store; nothing for the administrator's own.
     pub id: Option<i64>,
+}
+
+/// A new token: 256 random bits, with a beginning that secret scanners can look for.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn new_secret() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("qastack_{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+fn none_configured() -> Problem {
+    refused("no token is configured, so nothing is taken in")
+        .hint("Write a token to a file and name it in admin_token_file or QASTACK_ADMIN_TOKEN_FILE.")
 }
 
 fn refused(detail: &str) -> Problem {
@@ -105,7 +141,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
         }
-        access.authorize(&headers, Scope::Ingest, None).err().map(|problem| problem.code())
+        access.authorize(&headers, Scope::Ingest, None, |_| None).err().map(|problem| problem.code())
     }
 
     #[test]
@@ -123,6 +159,42 @@ mod tests {
         ] {
             assert_eq!(code(&access, wrong), Some("token_refused"), "{wrong:?}");
         }
+    }
+
+    fn token(scopes: &[Scope], project: Option<&str>) -> Token {
+        Token {
+            id: 7,
+            name: "ci".to_owned(),
+            scopes: scopes.to_vec(),
+            project: project.map(str::to_owned),
+            created_at: 0,
+            last_used_at: None,
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_token_may_what_its_scopes_and_its_project_say() {
+        let access = Access::new(Some(TokenHash::of("correct horse")));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, "Bearer abc".parse().unwrap());
+        let may = |token: Token, scope, project| {
+            access.authorize(&headers, scope, project, |hash| (*hash == TokenHash::of("abc")).then_some(token)).is_ok()
+        };
+        assert!(may(token(&[Scope::Ingest], None), Scope::Ingest, Some("web")));
+        assert!(!may(token(&[Scope::Ingest], None), Scope::Read, Some("web")));
+        assert!(!may(token(&[Scope::Ingest], None), Scope::Admin, None));
+        assert!(may(token(&[Scope::Admin], None), Scope::Ingest, Some("web")));
+        assert!(may(token(&[Scope::Ingest], Some("web")), Scope::Ingest, Some("web")));
+        assert!(!may(token(&[Scope::Ingest], Some("web")), Scope::Ingest, Some("shop")));
+        assert!(!may(token(&[Scope::Admin], Some("web")), Scope::Admin, None), "a project's admin makes no tokens");
+    }
+
+    #[test]
+    fn every_new_secret_is_another_one() {
+        let (one, other) = (new_secret().unwrap(), new_secret().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), "qastack_".len() + 43);
     }
 
     #[test]

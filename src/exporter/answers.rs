@@ -45,11 +45,23 @@ pub async fn finish(request: Request, next: Next) -> Response {
             .into_response()
         }
     };
+    if is_wordless(&response) {
+        // What the framework refuses by itself (an address it cannot decode) is told in the same form.
+        let status = response.status();
+        response = Problem::new(status, "request_invalid", "the request cannot be understood").into_response();
+    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether it is an error that is no problem document.
+fn is_wordless(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_document = matches!(kind, Some(b"application/problem+json" | b"application/json"));
+    response.status().is_client_error() && !is_document
 }
 
 /// The answer where no such path exists.

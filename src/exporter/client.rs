@@ -57,6 +57,14 @@ impl Refusal {
         }
     }
 
+    /// The HTTP status, where there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unreachable { .. } => None,
+            Self::Problem { status, .. } => Some(*status),
+        }
+    }
+
     /// The error a user reads.
     pub fn into_error(self, base: &Url) -> Error {
         match self {

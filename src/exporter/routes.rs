@@ -1,12 +1,12 @@
 //! Which path leads where.
 
-use super::api::{defects, reports};
+use super::api::{defects, deployments, figures, history, reports, tokens};
 use super::{Exporter, answers, guard, health, metrics, page};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// Every route, behind the guard.
@@ -17,8 +17,22 @@ pub fn router(exporter: Arc<Exporter>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/api/v1/figures", get(figures::of_all))
+        .route("/api/v1/figures/{figure}", get(figures::explain_of_all))
+        .route("/api/v1/projects", get(history::projects))
+        .route("/api/v1/projects/{project}/branches", get(history::branches))
+        .route("/api/v1/projects/{project}/defects", get(history::defects).post(defects::upload))
+        .route("/api/v1/projects/{project}/deployments", post(deployments::record))
+        .route("/api/v1/projects/{project}/figures", get(figures::of_project))
+        .route("/api/v1/projects/{project}/figures/{figure}", get(figures::explain_of_project))
+        .route("/api/v1/projects/{project}/flaky", get(history::flaky))
         .route("/api/v1/projects/{project}/reports", post(reports::upload))
-        .route("/api/v1/projects/{project}/defects", post(defects::upload))
+        .route("/api/v1/projects/{project}/runs", get(history::runs))
+        .route("/api/v1/projects/{project}/runs/{run}", get(history::run))
+        .route("/api/v1/projects/{project}/tests", get(history::tests))
+        .route("/api/v1/projects/{project}/tests/{fingerprint}", get(history::test))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{token}", delete(tokens::revoke))
         .fallback(answers::not_found)
         .method_not_allowed_fallback(answers::method_not_allowed)
         // Bodies are read with limits of our own.

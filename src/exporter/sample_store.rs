@@ -5,19 +5,18 @@
 use super::{defect_list, sample};
 use crate::quality::Rules;
 use crate::reports::{self, Limits, NameRules};
-use crate::store::{NewDefects, NewReport, RunMeta, Snapshot, Store, StoreError, StoreOptions};
+use crate::store::{NewDefects, NewReport, RunMeta, Store, StoreError, StoreOptions};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 /// The sample's store for one day under one set of rules.
 #[derive(Debug, Clone)]
 pub struct SampleStore {
     day: Date,
     rules_version: String,
-    snapshot: Arc<Snapshot>,
+    store: Store,
 }
 
 /// Why there is no sample. All of it is a defect of the binary.
@@ -77,9 +76,7 @@ impl SampleStore {
         let bytes = text.len() as u64;
         let project = sample::PROJECT.to_owned();
         store.upsert_defects(NewDefects { project, defects: list.defects, bytes, received_at: now }).await?;
-        let snapshot = store.snapshot();
-        store.close().await;
-        Ok(Self { day, rules_version: rules.version(), snapshot })
+        Ok(Self { day, rules_version: rules.version(), store })
     }
 
     /// Whether it is the sample for the day of `now` under the rules of this version.
@@ -87,9 +84,9 @@ impl SampleStore {
         self.day == day_of(now) && self.rules_version == rules_version
     }
 
-    /// Its figures' sums.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot)
+    /// The store it is in.
+    pub fn store(&self) -> Store {
+        self.store.clone()
     }
 }
 
@@ -106,7 +103,7 @@ mod tests {
     async fn figures(now: &str, rules: &Rules) -> (Option<f64>, Option<f64>, Shown) {
         let now = now.parse::<Timestamp>().unwrap().as_second();
         let sample = SampleStore::build(now, rules, &NameRules::default()).await.unwrap();
-        let shown = Shown { snapshot: Some(sample.snapshot()), sample: true };
+        let shown = Shown::of(sample.store(), true);
         let figures = shown.figures(now).unwrap();
         (figures.value(FigureName::FlakeRate), figures.value(FigureName::DefectLeakage), shown)
     }

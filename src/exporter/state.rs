@@ -1,6 +1,6 @@
 //! What all handlers share: the store, the sample, the settings in force, and the bounds on work.
 
-use super::access::{Access, Holder};
+use super::access::{Access, Holder, TokenHash};
 use super::body::{self, BodyLimits, Memory, Packing, Sent};
 use super::clock::Clock;
 use super::metrics::Rendered;
@@ -9,7 +9,7 @@ use super::sample_store::SampleStore;
 use super::shown::Shown;
 use crate::quality::Rules;
 use crate::reports::{Limits, NameRules};
-use crate::settings::{LoadedServe, ServeSettings};
+use crate::settings::{LoadedServe, Reading, ServeSettings};
 use crate::store::{Rejection, Scope, Snapshot, Store};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
@@ -167,9 +167,12 @@ impl Exporter {
     /// # Errors
     /// 503 while it is not open.
     pub fn store(&self) -> Result<Store, Problem> {
-        self.open_store().ok_or_else(|| {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "the store is not open yet").retry_after(1)
-        })
+        self.open_store().ok_or_else(Self::starting)
+    }
+
+    /// The answer while the store is not open.
+    pub fn starting() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "the store is not open yet").retry_after(1)
     }
 
     /// Whether what is stored outlives the process.
@@ -190,7 +193,20 @@ impl Exporter {
     /// # Errors
     /// 401 and 403 in words.
     pub fn authorize(&self, headers: &HeaderMap, scope: Scope, project: Option<&str>) -> Result<Holder, Problem> {
-        self.in_force().access.authorize(headers, scope, project)
+        let book = self.open_store();
+        let find = |hash: &TokenHash| book.as_ref()?.authenticate(&hash.0, self.now());
+        self.in_force().access.authorize(headers, scope, project, find)
+    }
+
+    /// Lets a reader pass: everybody where reading is open, else the holder of a token who may read.
+    ///
+    /// # Errors
+    /// 401 and 403 in words.
+    pub fn authorize_reading(&self, headers: &HeaderMap, project: Option<&str>) -> Result<(), Problem> {
+        match self.in_force().settings.reading {
+            Reading::Open => Ok(()),
+            Reading::Token => self.authorize(headers, Scope::Read, project).map(drop),
+        }
     }
 
     /// Counts an upload that was refused. A store that cannot count it has said why in the log.
@@ -205,8 +221,16 @@ impl Exporter {
     ///
     /// # Errors
     /// 413, 408, 503, 400: see [`body::read`].
-    pub async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Sent, Problem> {
-        body::read(headers, body, self.in_force().body_limits.sent, &self.memory).await
+    pub async fn receive_upload(&self, headers: &HeaderMap, body: Body) -> Result<Sent, Problem> {
+        self.receive(headers, body, self.in_force().body_limits.sent).await
+    }
+
+    /// Reads a body of at most this many bytes.
+    ///
+    /// # Errors
+    /// 413, 408, 503, 400: see [`body::read`].
+    pub async fn receive(&self, headers: &HeaderMap, body: Body, limit: u64) -> Result<Sent, Problem> {
+        body::read(headers, body, limit, &self.memory).await
     }
 
     /// Unpacks a body and does work on it where blocking is allowed, a few at a time.
@@ -243,16 +267,16 @@ impl Exporter {
 
     /// What is shown now.
     pub async fn shown(&self) -> Shown {
-        let Some(store) = self.open_store() else { return Shown { snapshot: None, sample: false } };
+        let Some(store) = self.open_store() else { return Shown::default() };
         let real = store.snapshot();
         if !real.has_input() && self.in_force().settings.sample_data {
             // The sample moves with the day: the first who looks after midnight makes it anew.
             self.refresh_sample(&real).await;
             if let Some(sample) = lock(&self.sample).as_ref() {
-                return Shown { snapshot: Some(sample.snapshot()), sample: true };
+                return Shown::of(sample.store(), true);
             }
         }
-        Shown { snapshot: Some(real), sample: false }
+        Shown::of(store, false)
     }
 
     /// Makes the sample anew where the day or the rules changed, and drops it once it is not needed any more.

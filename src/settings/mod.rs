@@ -14,7 +14,7 @@ mod values;
 pub use engine_choice::EngineChoice;
 pub use figures::FiguresSettings;
 pub use layers::{Layers, Origin, Override};
-pub use serve::{HistorySettings, LoadedServe, ServeSettings, UploadSettings, load_serve};
+pub use serve::{HistorySettings, LoadedServe, Reading, ServeSettings, UploadSettings, load_serve};
 pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
 pub use values::{Memory, Period, Published, Restart};
 

@@ -21,6 +21,8 @@ pub struct ServeSettings {
     pub allowed_hosts: Vec<String>,
     /// A file with the administrator's token. Without it nothing is taken in.
     pub admin_token_file: Option<PathBuf>,
+    /// Who may read figures and lists over the API; `/metrics` and the page are open to whoever reaches the port.
+    pub reading: Reading,
     /// Whether sample reports show until the first real input.
     pub sample_data: bool,
     /// How the figures are computed.
@@ -38,12 +40,23 @@ impl Default for ServeSettings {
             data_dir: None,
             allowed_hosts: Vec::new(),
             admin_token_file: None,
+            reading: Reading::Open,
             sample_data: true,
             figures: FiguresSettings::default(),
             uploads: UploadSettings::default(),
             history: HistorySettings::default(),
         }
     }
+}
+
+/// Who may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// Whoever reaches the port, which is published on loopback unless somebody chose otherwise.
+    Open,
+    /// Holders of a token with the scope `read`.
+    Token,
 }
 
 /// What an upload may be.

@@ -33,7 +33,7 @@ pub async fn upload(
     let project = project_key(project)?;
     exporter.authorize(&headers, Scope::Ingest, Some(&project))?;
     let store = exporter.store()?;
-    let sent = exporter.receive(&headers, body).await?;
+    let sent = exporter.receive_upload(&headers, body).await?;
     let size = sent.bytes.len() as u64;
     let received_at = exporter.now();
     let list = exporter.work(&headers, sent, move |_, sent| defect_list::read(&sent.bytes, received_at)).await?;

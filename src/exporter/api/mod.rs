@@ -4,11 +4,20 @@
 //! worker thread for longer than a moment: what takes time is done where blocking is allowed.
 
 pub mod defects;
+pub mod deployments;
+pub mod figures;
+pub mod history;
 pub mod reports;
+pub mod tokens;
 
+use super::Exporter;
 use super::problem::Problem;
 use crate::store::StoreError;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// Names are labels, parts of addresses and words people type.
 const LONGEST_PROJECT: usize = 100;
@@ -28,6 +37,44 @@ pub fn project_key(name: String) -> Result<String, Problem> {
     }
     Err(Problem::new(StatusCode::BAD_REQUEST, "project_invalid", "the project's name cannot be used")
         .hint("Use letters, digits, `-`, `_`, `.` and `/`, beginning with a letter or digit, at most 100."))
+}
+
+/// Documents that are no reports are small.
+const SMALL: u64 = 64 * 1024;
+
+/// Reads a small JSON document.
+///
+/// # Errors
+/// 413 where it is not small, 422 where it does not say what it should.
+async fn small_json<T: DeserializeOwned>(exporter: &Exporter, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let sent = exporter.receive(headers, body, SMALL).await?;
+    serde_json::from_slice(&sent.bytes).map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "json_invalid", format!("the document cannot be used: {error}"))
+    })
+}
+
+/// How much of a list is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    limit: Option<usize>,
+}
+
+impl ListQuery {
+    /// How many entries, 100 where nothing is asked.
+    ///
+    /// # Errors
+    /// 400 for none, and for more than one reads.
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(100) {
+            limit @ 1..=1000 => Ok(limit),
+            _ => Err(Problem::new(StatusCode::BAD_REQUEST, "query_invalid", "limit is from 1 to 1000")),
+        }
+    }
+}
+
+fn query_invalid(rejection: QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "query_invalid", rejection.body_text())
 }
 
 /// The answer to what the store refused. What only the operator can act on is logged and not told.

@@ -45,7 +45,7 @@ pub async fn upload(
     let store = exporter.store()?;
     let meta = usable_meta(meta)?;
     let idempotency_key = idempotency_key(&headers)?;
-    let sent = exporter.receive(&headers, body).await?;
+    let sent = exporter.receive_upload(&headers, body).await?;
     let size = sent.bytes.len() as u64;
     let read = exporter.work(&headers, sent, read_report).await?;
     let (report, bytes, sha256) = match read {

@@ -1,0 +1,182 @@
+//! The figures, each with what it is made of, and why a figure is what it is.
+
+use super::{ListQuery, project_key, refused_by_store};
+use crate::exporter::Exporter;
+use crate::exporter::problem::Problem;
+use crate::quality::{Figure, FigureName, Unit};
+use crate::store::{Explanation, RunQuery, RunSummary};
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Runs of a branch that its figures are made of, the newest ones.
+const RUNS_OF_A_BRANCH: usize = 500;
+
+/// Figures, and what they are about.
+#[derive(Debug, Serialize)]
+pub struct FiguresAnswer {
+    /// The project; nothing for all of them together.
+    project: Option<String>,
+    /// The branch; nothing for all that count.
+    branch: Option<String>,
+    /// Whether they are the sample's, which no gate passes on.
+    sample: bool,
+    /// The version of the rules they follow.
+    rules_version: String,
+    figures: Vec<FigureAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct FigureAnswer {
+    #[serde(flatten)]
+    figure: Figure,
+    unit: Unit,
+    definition: &'static str,
+}
+
+impl From<&Figure> for FigureAnswer {
+    fn from(figure: &Figure) -> Self {
+        Self { figure: *figure, unit: figure.name.unit(), definition: figure.name.definition() }
+    }
+}
+
+/// Which branch is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchQuery {
+    branch: Option<String>,
+}
+
+/// `GET /api/v1/figures`: of all projects together.
+pub async fn of_all(State(exporter): State<Arc<Exporter>>, headers: HeaderMap) -> Result<Json<FiguresAnswer>, Problem> {
+    exporter.authorize_reading(&headers, None)?;
+    exporter.store()?;
+    let shown = exporter.shown().await;
+    let figures = shown.figures(exporter.now()).ok_or_else(Exporter::starting)?;
+    Ok(Json(FiguresAnswer {
+        project: None,
+        branch: None,
+        sample: shown.sample,
+        rules_version: shown.rules_version(),
+        figures: figures.iter().map(FigureAnswer::from).collect(),
+    }))
+}
+
+/// `GET /api/v1/projects/{project}/figures`: of one project, or of one of its branches.
+pub async fn of_project(
+    State(exporter): State<Arc<Exporter>>,
+    Path(project): Path<String>,
+    query: Result<Query<BranchQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<FiguresAnswer>, Problem> {
+    let project = project_key(project)?;
+    exporter.authorize_reading(&headers, Some(&project))?;
+    let Query(BranchQuery { branch }) = query.map_err(super::query_invalid)?;
+    let shown = exporter.shown().await;
+    let store = shown.store()?;
+    let now = exporter.now();
+    let figures = match &branch {
+        None => {
+            let figures = store.snapshot().project_figures(&project, now).ok_or_else(|| unknown_project(&project))?;
+            figures.iter().map(FigureAnswer::from).collect()
+        }
+        Some(branch) => {
+            let window_days = store.snapshot().rules.rules.flake_window_days;
+            let query = RunQuery { branch: Some(branch.clone()), before: None, limit: RUNS_OF_A_BRANCH };
+            let key = project.clone();
+            let runs = store.read(move |reader| reader.runs(&key, &query)).await.map_err(refused_by_store)?;
+            of_runs(&runs, now, window_days).iter().map(FigureAnswer::from).collect()
+        }
+    };
+    let (sample, rules_version) = (shown.sample, shown.rules_version());
+    Ok(Json(FiguresAnswer { project: Some(project), branch, sample, rules_version, figures }))
+}
+
+/// The figures that single runs can tell: shares of executions. Which tests are flaky is known of all branches
+/// together only.
+fn of_runs(runs: &[RunSummary], now: i64, window_days: u32) -> Vec<Figure> {
+    let since = now - i64::from(window_days) * 86_400;
+    let (mut passed, mut decisive, mut skipped, mut all, mut flaky) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    for run in runs.iter().filter(|run| run.at > since && run.held_out_reports == 0) {
+        passed += run.counts.passed;
+        decisive += run.counts.passed + run.counts.failed + run.counts.errors;
+        skipped += run.counts.skipped;
+        all += run.counts.tests;
+        flaky += run.flaky;
+    }
+    [
+        (FigureName::PassRatio, passed, decisive),
+        (FigureName::SkippedRatio, skipped, all),
+        (FigureName::FlakyExecutionRatio, flaky, decisive),
+    ]
+    .into_iter()
+    .map(|(name, numerator, denominator)| Figure {
+        name,
+        value: (denominator > 0).then(|| numerator as f64 / denominator as f64),
+        numerator: numerator as f64,
+        denominator: denominator as f64,
+        window_days,
+    })
+    .collect()
+}
+
+/// A figure, explained.
+#[derive(Debug, Serialize)]
+pub struct ExplanationAnswer {
+    project: Option<String>,
+    sample: bool,
+    #[serde(flatten)]
+    explanation: Explanation,
+}
+
+/// `GET /api/v1/figures/{figure}`.
+pub async fn explain_of_all(
+    State(exporter): State<Arc<Exporter>>,
+    Path(figure): Path<String>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<ExplanationAnswer>, Problem> {
+    explain(exporter, None, figure, query, headers).await
+}
+
+/// `GET /api/v1/projects/{project}/figures/{figure}`.
+pub async fn explain_of_project(
+    State(exporter): State<Arc<Exporter>>,
+    Path((project, figure)): Path<(String, String)>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<ExplanationAnswer>, Problem> {
+    explain(exporter, Some(project_key(project)?), figure, query, headers).await
+}
+
+async fn explain(
+    exporter: Arc<Exporter>,
+    project: Option<String>,
+    figure: String,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<ExplanationAnswer>, Problem> {
+    exporter.authorize_reading(&headers, project.as_deref())?;
+    let limit = query.map_err(super::query_invalid)?.limit()?;
+    let name = FigureName::from_word(&figure).ok_or_else(|| {
+        let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
+        Problem::new(StatusCode::NOT_FOUND, "figure_unknown", "there is no such figure")
+            .hint(format!("The figures are {}.", words.join(", ")))
+    })?;
+    let shown = exporter.shown().await;
+    let (now, key) = (exporter.now(), project.clone());
+    let explanation = shown
+        .store()?
+        .read(move |reader| reader.explain(name, key.as_deref(), now, limit))
+        .await
+        .map_err(refused_by_store)?;
+    Ok(Json(ExplanationAnswer { project, sample: shown.sample, explanation }))
+}
+
+pub(super) fn unknown_project(project: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown", format!("there is no project {project:?}"))
+        .hint("A project begins to exist with the first report or defect list that is pushed to it.")
+}
