@@ -53,7 +53,7 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
     if demands.is_empty() {
         return Err(Error::new(Code::Usage, "nothing is demanded").hint("Name a limit, such as --max flake_rate=0.1."));
     }
-    let client = arguments.exporter.client(context)?;
+    let client = arguments.exporter.client(context).await?;
     let project = &arguments.report_project;
     let of_project = figures(&client, project, None).await?;
     let (branch, base) = arguments.branches();

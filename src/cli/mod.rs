@@ -4,6 +4,7 @@
 //! is meant in `settings`; what happens is told as events to `output`.
 
 mod down;
+mod explain;
 mod exporter;
 mod gate;
 mod healthcheck;
@@ -11,6 +12,7 @@ mod push;
 mod serve;
 mod stack;
 mod status;
+mod token;
 mod up;
 mod validate;
 
@@ -67,6 +69,8 @@ enum Command {
     Down(down::DownArgs),
     Push(Box<push::PushArgs>),
     Gate(Box<gate::GateArgs>),
+    Explain(explain::ExplainArgs),
+    Token(token::TokenArgs),
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
@@ -80,6 +84,8 @@ impl Command {
             Self::Down(_) => "down",
             Self::Push(_) => "push",
             Self::Gate(_) => "gate",
+            Self::Explain(_) => "explain",
+            Self::Token(_) => "token",
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
@@ -93,6 +99,8 @@ impl Command {
             Self::Down(arguments) => down::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
+            Self::Explain(arguments) => explain::run(arguments, context).await,
+            Self::Token(arguments) => token::run(arguments, context).await,
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,

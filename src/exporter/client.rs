@@ -76,7 +76,8 @@ impl Refusal {
             Self::Problem { status, detail, hint, retry_after, .. } => {
                 let code = match status {
                     401 | 403 => Code::TokenRefused,
-                    400 | 413 | 415 | 422 => Code::ReportRejected,
+                    404 => Code::Usage,
+                    400 | 409 | 413 | 415 | 422 => Code::ReportRejected,
                     507 => Code::StoreDamaged,
                     _ => Code::ExporterUnreachable,
                 };

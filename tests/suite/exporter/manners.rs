@@ -55,7 +55,7 @@ fn only_the_listed_methods_are_possible() {
         ("/healthz", "GET,HEAD"),
         ("/readyz", "GET,HEAD"),
         ("/api/v1/projects/web/reports", "POST"),
-        ("/api/v1/projects/web/defects", "POST"),
+        ("/api/v1/projects/web/deployments", "POST"),
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
             let answer = http::send(&exporter.address, method, path, &host, "");

@@ -1,9 +1,11 @@
 //! The exporter as its clients see it: over HTTP, with a clock that the test sets, on a port of its own.
 
+mod api;
 mod ending;
 mod figures;
 mod ingest;
 mod manners;
+mod openapi;
 mod program;
 pub mod running;
 mod settings;

@@ -151,3 +151,87 @@ fn a_busy_address_is_told() {
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&output.stderr).contains(&address));
 }
+
+#[test]
+fn the_gate_passes_within_its_limits_and_fails_beyond_them_with_a_summary() {
+    let served = Served::start();
+    served.write(
+        "junit.xml",
+        &report(&[&passed("adds"), "<testcase classname='cart' name='pays'><failure/></testcase>"]),
+    );
+    served.json(&["push", "--token-file", "token", "junit.xml", "--branch", "main"], 0);
+    let good = served.json(&["gate", "--max", "flake_rate=10%", "--min", "pass_ratio=0.5"], 0);
+    assert_eq!(good["data"]["passed"], true);
+    let bad =
+        served.json(&["gate", "--min", "pass_ratio=0.9", "--max", "defect_leakage=1", "--summary", "summary.md"], 20);
+    assert_eq!(bad["error"]["code"], "gate_failed");
+    let message = bad["error"]["message"].as_str().unwrap();
+    assert!(message.contains("pass_ratio is 0.5 (1 of 2), demanded is at least 0.9"), "{message}");
+    assert!(message.contains("defect_leakage has no data"), "{message}");
+    let summary = std::fs::read_to_string(served.directory.path().join("summary.md")).unwrap();
+    assert!(summary.contains("qastack gate: failed") && summary.contains("`pass_ratio`"), "{summary}");
+}
+
+#[test]
+fn the_gate_compares_a_branch_with_its_base() {
+    let served = Served::start();
+    served.write("good.xml", &report(&[&passed("adds"), &passed("pays")]));
+    served
+        .write("bad.xml", &report(&[&passed("adds"), "<testcase classname='cart' name='pays'><failure/></testcase>"]));
+    for (file, branch) in [("good.xml", "main"), ("bad.xml", "feature")] {
+        served.json(&["push", "--token-file", "token", file, "--branch", branch], 0);
+    }
+    let compare = |limit: &str, exit| {
+        served.json(&["gate", "--max-decrease", limit, "--branch", "feature", "--base", "main"], exit)
+    };
+    assert_eq!(compare("pass_ratio=0.5", 0)["data"]["checks"][0]["base"], 1.0);
+    compare("pass_ratio=0.4", 20);
+    served.json(&["gate", "--max-decrease", "pass_ratio=0.5"], 2);
+}
+
+#[test]
+fn the_gate_never_passes_on_the_sample() {
+    let served = Served::start();
+    for project in ["default", "sample"] {
+        let failed = served.json(&["gate", "--max", "flake_rate=1", "--report-project", project], 20);
+        assert_eq!(failed["data"]["sample"], true, "{failed:#}");
+    }
+    served.json(&["gate"], 2);
+}
+
+#[test]
+fn tokens_are_made_listed_and_revoked() {
+    let served = Served::start();
+    served.write("junit.xml", &report(&[&passed("adds")]));
+    let made = served.command(&["token", "create", "ci", "--token-file", "token"]);
+    assert!(made.status.success(), "{made:?}");
+    served.write("ci", &String::from_utf8(made.stdout).unwrap());
+    served.json(&["push", "--token-file", "ci", "junit.xml"], 0);
+    let list = served.json(&["token", "list", "--token-file", "token"], 0);
+    assert_eq!(
+        (&list["data"]["tokens"][0]["name"], &list["data"]["tokens"][0]["scopes"]),
+        (&"ci".into(), &serde_json::json!(["ingest"]))
+    );
+    served.json(&["token", "list", "--token-file", "ci"], 14);
+    served.json(&["token", "revoke", "ci", "--token-file", "token"], 0);
+    assert_eq!(served.json(&["push", "--token-file", "ci", "junit.xml"], 14)["error"]["code"], "token_refused");
+}
+
+#[test]
+fn explain_tells_the_runs_behind_a_figure_in_words() {
+    let served = Served::start();
+    served.write(
+        "first.xml",
+        &report(&[&passed("adds"), "<testcase classname='cart' name='pays'><failure/></testcase>"]),
+    );
+    served.write("second.xml", &report(&[&passed("pays")]));
+    for (file, attempt) in [("first.xml", "1"), ("second.xml", "2")] {
+        let run = ["--run", "ci-1", "--commit", "abc", "--attempt", attempt];
+        served.json(&[&["push", "--token-file", "token", file], &run[..]].concat(), 0);
+    }
+    let explained = served.command(&["explain", "flake_rate"]);
+    let words = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(words.starts_with("flake_rate = 0.5\n  1.0 / 2.0, window 14 days\n"), "{words}");
+    assert!(words.contains("cart › pays") && words.contains("failed in run ci-1 attempt 1 on abc"), "{words}");
+    served.json(&["explain", "colour"], 2);
+}
