@@ -47,6 +47,17 @@ pub struct Transfer {
     pub total: u64,
 }
 
+/// How a command in a container ended, and what it wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Its exit code; 126 and 127 are the engine's, for a command that could not be started.
+    pub exit_code: i64,
+    /// What it wrote on stdout.
+    pub stdout: String,
+    /// What it wrote on stderr.
+    pub stderr: String,
+}
+
 /// One engine, connected.
 pub trait Engine: Send + Sync {
     /// What is known of it.
@@ -109,6 +120,9 @@ pub trait Engine: Send + Sync {
         container: &str,
         directory: &str,
     ) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>>> + Send;
+
+    /// Runs a command in a container that runs, gives it `input` to read, and waits for its end.
+    fn exec(&self, container: &str, command: &[&str], input: &[u8]) -> impl Future<Output = Result<Executed>> + Send;
 
     /// The last lines a container wrote.
     fn last_lines(&self, container: &str, count: usize) -> impl Future<Output = Result<Vec<String>>> + Send;

@@ -4,6 +4,7 @@ mod archive;
 mod connect;
 mod containers;
 mod events;
+mod exec;
 mod failure;
 mod image_build;
 mod images;
@@ -11,7 +12,7 @@ mod observe;
 
 pub use connect::{Choice, connect};
 
-use super::{Death, Engine, EngineInfo, Transfer};
+use super::{Death, Engine, EngineInfo, Executed, Transfer};
 use crate::error::Result;
 use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, labels};
 use bollard::Docker;
@@ -110,6 +111,10 @@ impl Engine for DockerEngine {
 
     async fn get_files(&self, container: &str, directory: &str) -> Result<Vec<(String, Vec<u8>)>> {
         archive::get(&self.docker, container, directory).await
+    }
+
+    async fn exec(&self, container: &str, command: &[&str], input: &[u8]) -> Result<Executed> {
+        exec::run(&self.docker, container, command, input).await
     }
 
     async fn last_lines(&self, container: &str, count: usize) -> Result<Vec<String>> {

@@ -2,7 +2,8 @@
 //!
 //! - `run.sh` (and any other name): the server. It listens on `GF_SERVER_HTTP_ADDR`:`GF_SERVER_HTTP_PORT`
 //!   (all interfaces, 3000), keeps its state in `GF_PATHS_DATA` (`/var/lib/grafana`), and ends on SIGTERM;
-//! - `grafana cli … admin reset-admin-password NEW`: sets the password in that state, also while it runs;
+//! - `grafana cli … admin reset-admin-password NEW`, or with `--password-from-stdin` in place of NEW: sets the
+//!   password in that state, also while it runs;
 //! - `curl … URL`: enough of curl for a health check: exit 0 on a status below 400, 22 above, 7 unreachable.
 //!
 //! `cargo build --example grafana-double` builds it, statically linked, so that it runs
@@ -60,10 +61,20 @@ async fn run() -> Result<(), String> {
 }
 
 fn command_line(arguments: &[String]) -> Result<(), String> {
-    let mut words = arguments.iter().skip_while(|word| *word != "reset-admin-password").skip(1);
-    let password =
-        words.find(|word| !word.starts_with('-')).ok_or("usage: grafana cli admin reset-admin-password NEW")?;
-    Settings::from_environment(&|name| std::env::var(name).ok())?.write_password(password)?;
+    let words: Vec<&String> = arguments.iter().skip_while(|word| *word != "reset-admin-password").skip(1).collect();
+    let password = if words.iter().any(|word| *word == "--password-from-stdin") {
+        // Like the real one it takes the first line, and needs no end of the input.
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(|error| format!("can't read password from stdin: {error}"))?;
+        line.trim_end_matches(['\n', '\r']).to_owned()
+    } else {
+        let new = words.into_iter().find(|word| !word.starts_with('-'));
+        new.ok_or("usage: grafana cli admin reset-admin-password NEW")?.clone()
+    };
+    if password.len() < 4 {
+        return Err("Error: ✗ new password is too short".to_owned());
+    }
+    Settings::from_environment(&|name| std::env::var(name).ok())?.write_password(&password)?;
     println!("INFO[01-01|00:00:00] Connecting to DB\n\nAdmin password changed successfully ✔");
     Ok(())
 }
