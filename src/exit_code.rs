@@ -97,6 +97,11 @@ impl Code {
         self.row().2
     }
 
+    /// Whether it says that a signal ended the run.
+    pub fn is_a_signal(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated)
+    }
+
     fn row(self) -> &'static Row {
         // The table test holds that every code has a row; a missing one reads as the first, "unexpected".
         TABLE.iter().find(|row| row.0 == self).unwrap_or(&TABLE[0])

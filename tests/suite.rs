@@ -26,3 +26,5 @@ mod prometheus;
 mod reports;
 #[path = "suite/store/mod.rs"]
 mod store;
+#[path = "suite/systemd.rs"]
+mod systemd;

@@ -8,7 +8,10 @@ mod explain;
 mod exporter;
 mod gate;
 mod healthcheck;
+mod logs;
+mod open;
 mod push;
+mod render;
 mod serve;
 mod stack;
 mod status;
@@ -67,10 +70,13 @@ enum Command {
     Up(up::UpArgs),
     Status(status::StatusArgs),
     Down(down::DownArgs),
+    Logs(logs::LogsArgs),
+    Open(open::OpenArgs),
     Push(Box<push::PushArgs>),
     Gate(Box<gate::GateArgs>),
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
+    Render(render::RenderArgs),
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
@@ -82,10 +88,13 @@ impl Command {
             Self::Up(_) => "up",
             Self::Status(_) => "status",
             Self::Down(_) => "down",
+            Self::Logs(_) => "logs",
+            Self::Open(_) => "open",
             Self::Push(_) => "push",
             Self::Gate(_) => "gate",
             Self::Explain(_) => "explain",
             Self::Token(_) => "token",
+            Self::Render(_) => "render",
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
@@ -97,10 +106,13 @@ impl Command {
             Self::Up(arguments) => up::run(arguments, context).await,
             Self::Status(arguments) => status::run(arguments, context).await,
             Self::Down(arguments) => down::run(arguments, context).await,
+            Self::Logs(arguments) => logs::run(arguments, context).await,
+            Self::Open(arguments) => open::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
             Self::Explain(arguments) => explain::run(arguments, context).await,
             Self::Token(arguments) => token::run(arguments, context).await,
+            Self::Render(arguments) => render::run(arguments, context).await,
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,

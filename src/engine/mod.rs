@@ -10,6 +10,7 @@ pub mod ports;
 use crate::error::Result;
 use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 use std::future::Future;
 
 /// What is known of an engine once it answers.
@@ -56,6 +57,26 @@ pub struct Executed {
     pub stdout: String,
     /// What it wrote on stderr.
     pub stderr: String,
+}
+
+/// Which lines of a log are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogsWanted {
+    /// Only so many of the last lines of what is there; all where none is said.
+    pub tail: Option<usize>,
+    /// Whether lines are given as they are written, until nobody writes any more.
+    pub follow: bool,
+    /// Only lines that are not older than this, to the second.
+    pub since: Option<Timestamp>,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written, as far as the engine or the line itself tells.
+    pub at: Option<Timestamp>,
+    /// The line, without its end.
+    pub text: String,
 }
 
 /// One engine, connected.
@@ -126,6 +147,9 @@ pub trait Engine: Send + Sync {
 
     /// The last lines a container wrote.
     fn last_lines(&self, container: &str, count: usize) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// The lines a container wrote on stdout and stderr.
+    fn logs(&self, container: &str, wanted: LogsWanted) -> BoxStream<'static, Result<LogLine>>;
 
     /// Deaths of a project's containers from now on. The stream ends when the engine goes away.
     fn deaths(&self, names: &Names) -> BoxStream<'static, Death>;

@@ -70,10 +70,10 @@ impl Output {
         self.style
     }
 
-    /// Prints a line of the result at once, for commands whose result is a stream.
-    pub fn line(&self, line: &str) {
-        // A reader that went away (`| head`) is no trouble of ours.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    /// Prints a line of the result at once, for commands whose result is a stream. Says whether anybody reads on:
+    /// one who went away (`| head`) is no trouble, and reason enough to end.
+    pub fn line(&self, line: &str) -> bool {
+        writeln!(std::io::stdout().lock(), "{line}").is_ok()
     }
 
     /// Prints the answer or the error, and returns the exit code.
@@ -81,6 +81,8 @@ impl Output {
         if let Sink::Live(live) = &self.sink {
             live.clear();
         }
+        // Whoever ends what has no end of its own need not be told so.
+        let as_asked = matches!(&answer, Ok(Answer { verdict: Some(verdict), .. }) if verdict.code().is_a_signal());
         let (answer, error) = match answer {
             Ok(mut answer) => {
                 let verdict = answer.verdict.take();
@@ -90,8 +92,10 @@ impl Output {
         };
         let exit = error.as_ref().map_or(0, |error| error.code().exit());
         match self.format {
-            Format::Json => self.line(&envelope::render(command, &answer, error.as_ref())),
-            Format::Words => self.finish_in_words(&answer, error.as_ref()),
+            Format::Json => {
+                self.line(&envelope::render(command, &answer, error.as_ref()));
+            }
+            Format::Words => self.finish_in_words(&answer, error.as_ref().filter(|_| !as_asked)),
         }
         exit
     }

@@ -52,6 +52,12 @@ impl Style {
         self.paint("2", text)
     }
 
+    /// One of several names that stand beside each other; each number has a colour of its own.
+    pub fn name(self, number: usize, text: &str) -> String {
+        const COLOURS: [&str; 3] = ["36", "33", "35"];
+        self.paint(COLOURS[number % COLOURS.len()], text)
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }

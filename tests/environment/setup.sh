@@ -35,6 +35,7 @@ missing_things() {
             programs)
                 [[ -x $QASTACK_PROMETHEUS ]] || echo "prometheus: a real server for the tests (package prometheus)"
                 [[ -x $QASTACK_PROMTOOL ]] || echo "promtool: checks metrics, configuration and rules (package promtool)"
+                has systemd-analyze || echo "systemd-analyze: judges the rendered unit (package systemd)"
                 [[ -x $QASTACK_COMPOSE ]] || echo "docker-compose: what users look at the stack with (package docker-compose, 2.x)"
                 ;;
             engine)
@@ -49,6 +50,7 @@ install_packages() {
     local wanted=()
     has cc || wanted+=(build-essential)
     has shellcheck || wanted+=(shellcheck)
+    has systemd-analyze || wanted+=(systemd)
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
     ((${#wanted[@]})) || return 0
     say "installing ${wanted[*]}"

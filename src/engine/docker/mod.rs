@@ -8,11 +8,12 @@ mod exec;
 mod failure;
 mod image_build;
 mod images;
+mod logs;
 mod observe;
 
 pub use connect::{Choice, connect};
 
-use super::{Death, Engine, EngineInfo, Executed, Transfer};
+use super::{Death, Engine, EngineInfo, Executed, LogLine, LogsWanted, Transfer};
 use crate::error::Result;
 use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, labels};
 use bollard::Docker;
@@ -119,6 +120,10 @@ impl Engine for DockerEngine {
 
     async fn last_lines(&self, container: &str, count: usize) -> Result<Vec<String>> {
         containers::last_lines(&self.docker, container, count).await
+    }
+
+    fn logs(&self, container: &str, wanted: LogsWanted) -> BoxStream<'static, Result<LogLine>> {
+        logs::lines(&self.docker, container, wanted)
     }
 
     fn deaths(&self, names: &Names) -> BoxStream<'static, Death> {

@@ -5,6 +5,7 @@
 //! has meanwhile is never mistaken for ours. This room never plans and never waits for the exporter to answer.
 
 mod files;
+mod log;
 
 use super::EngineInfo;
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+pub use log::LogReader;
 
 /// How often it is looked whether a process that was told to stop has ended.
 const POLL: Duration = Duration::from_millis(5);
@@ -77,6 +80,11 @@ impl EmbeddedEngine {
     /// Where the exporter logs.
     pub fn log(&self) -> PathBuf {
         self.directory.join("log")
+    }
+
+    /// A reader of the log.
+    pub fn log_reader(&self) -> LogReader {
+        LogReader::new(self.log())
     }
 
     fn run_file(&self) -> PathBuf {

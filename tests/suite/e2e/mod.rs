@@ -6,6 +6,7 @@
 mod changes;
 mod docker;
 mod hardening;
+mod logs;
 mod neighbours;
 mod stack;
 mod story;
