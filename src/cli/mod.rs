@@ -3,6 +3,7 @@
 //! A command returns an [`Answer`]; it never prints and never ends the process. What was typed becomes what
 //! is meant in `settings`; what happens is told as events to `output`.
 
+mod doctor;
 mod down;
 mod explain;
 mod exporter;
@@ -72,6 +73,7 @@ enum Command {
     Down(down::DownArgs),
     Logs(logs::LogsArgs),
     Open(open::OpenArgs),
+    Doctor(doctor::DoctorArgs),
     Push(Box<push::PushArgs>),
     Gate(Box<gate::GateArgs>),
     Explain(explain::ExplainArgs),
@@ -90,6 +92,7 @@ impl Command {
             Self::Down(_) => "down",
             Self::Logs(_) => "logs",
             Self::Open(_) => "open",
+            Self::Doctor(_) => "doctor",
             Self::Push(_) => "push",
             Self::Gate(_) => "gate",
             Self::Explain(_) => "explain",
@@ -108,6 +111,7 @@ impl Command {
             Self::Down(arguments) => down::run(arguments, context).await,
             Self::Logs(arguments) => logs::run(arguments, context).await,
             Self::Open(arguments) => open::run(arguments, context).await,
+            Self::Doctor(arguments) => doctor::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
             Self::Explain(arguments) => explain::run(arguments, context).await,

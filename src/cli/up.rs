@@ -140,13 +140,13 @@ fn notice(why: Why) -> Option<String> {
 }
 
 /// This program as the exporter's image would hold it; nothing where another image is named.
-struct Program {
-    bytes: Arc<Vec<u8>>,
-    tag: String,
+pub(super) struct Program {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) tag: String,
 }
 
 impl Program {
-    async fn read(settings: &StackSettings) -> Result<Self> {
+    pub(super) async fn read(settings: &StackSettings) -> Result<Self> {
         if settings.images.test_metrics != BUILD {
             return Ok(Self { bytes: Arc::default(), tag: String::new() });
         }
@@ -168,7 +168,7 @@ impl Program {
     }
 }
 
-fn grafana_spec(settings: &StackSettings) -> Result<GrafanaSpec> {
+pub(super) fn grafana_spec(settings: &StackSettings) -> Result<GrafanaSpec> {
     let address = format!("http://{}:{}", Service::Prometheus, Service::Prometheus.container_port());
     let unexpected = |cause: String| Error::new(Code::Unexpected, cause);
     let url = Url::parse(&address).map_err(|cause| unexpected(cause.to_string()))?;

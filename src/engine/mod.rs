@@ -11,7 +11,9 @@ use crate::error::Result;
 use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use serde_json::Value;
 use std::future::Future;
+use std::path::PathBuf;
 
 /// What is known of an engine once it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,27 @@ pub struct EngineInfo {
     pub host: String,
     /// Whether it shares this machine's network, so that ports can be checked here.
     pub is_local: bool,
+    /// Who named it: a flag, a variable, a context, or that it is one of the known sockets.
+    pub found_by: String,
+}
+
+/// The machine an engine runs on, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineMachine {
+    /// `Docker`, or what else speaks its API.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// The newest API it speaks, such as `1.41`.
+    pub api_version: String,
+    /// Its operating system.
+    pub system: String,
+    /// Where it keeps images, containers and volumes, on its own machine.
+    pub root: PathBuf,
+    /// What time it is there; none where it does not tell.
+    pub clock: Option<Timestamp>,
+    /// What it warns of itself.
+    pub warnings: Vec<String>,
 }
 
 /// A container has ended by itself.
@@ -83,6 +106,12 @@ pub struct LogLine {
 pub trait Engine: Send + Sync {
     /// What is known of it.
     fn info(&self) -> &EngineInfo;
+
+    /// The machine it runs on.
+    fn machine(&self) -> impl Future<Output = Result<EngineMachine>> + Send;
+
+    /// Everything the engine knows of a container, in its own form, for somebody who looks for a fault.
+    fn describe(&self, container: &str) -> impl Future<Output = Result<Value>> + Send;
 
     /// What is there of a project: containers, networks, volumes, images. `references` are the images asked about.
     fn observe(&self, names: &Names, references: &[&str]) -> impl Future<Output = Result<Observed>> + Send;

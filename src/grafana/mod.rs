@@ -22,5 +22,5 @@ pub use error::GrafanaError;
 pub use observed::{Observed, ObservedDashboard, Readable, StoredFormat, observe};
 pub use plan::{Action, ApiCall, Object, ProvisionStep, plan};
 pub use query::{DataSourceHealth, Point, Sample};
-pub use ready::{Ready, check_login, wait_ready};
+pub use ready::{Ready, check_login, version, wait_ready};
 pub use spec::{DASHBOARD_UID, DATA_SOURCE_UID, DashboardSpec, DataSourceSpec, FOLDER_UID, FolderSpec, GrafanaSpec};

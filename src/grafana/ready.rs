@@ -46,6 +46,14 @@ pub async fn check_login(client: &Client) -> Result<(), GrafanaError> {
     client.get("/api/org").await.map(drop)
 }
 
+/// Its version, unless it is set to hide it. Needs no login.
+///
+/// # Errors
+/// It does not answer, or its database does not work.
+pub async fn version(client: &Client) -> Result<Option<String>, GrafanaError> {
+    Ok(health(client).await?.get("version").and_then(Value::as_str).map(str::to_owned))
+}
+
 async fn health(client: &Client) -> Result<Value, GrafanaError> {
     let answer = client.call(Method::GET, "/api/health", None, Access::Anonymous).await?;
     if answer.body.get("database").and_then(Value::as_str) == Some("ok") {

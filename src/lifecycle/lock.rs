@@ -37,6 +37,24 @@ impl Lock {
         written.map_err(trouble)?;
         Ok(Self { _file: file })
     }
+
+    /// Who has a project's lock now; none where nobody has. It is held by nobody else meanwhile.
+    pub fn holder(directory: &Path, project: &str) -> std::io::Result<Option<String>> {
+        let path = directory.join("locks").join(format!("{project}.lock"));
+        let mut file = match File::open(&path) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder)?;
+                Ok(Some(if holder.is_empty() { "another run of qastack".to_owned() } else { holder }))
+            }
+            Err(TryLockError::Error(cause)) => Err(cause),
+        }
+    }
 }
 
 fn held(file: &mut File, project: &str) -> Error {

@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod cancel;
+pub mod doctor;
 mod down;
 pub mod embedded;
 pub mod event;

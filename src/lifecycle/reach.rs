@@ -48,6 +48,7 @@ mod tests {
             architecture: String::new(),
             host: host.to_owned(),
             is_local: true,
+            found_by: String::new(),
         };
         for (host, published, expected) in [
             ("127.0.0.1", "3000", "http://127.0.0.1:3000/"),

@@ -33,6 +33,12 @@ struct Candidate {
     named_by: Option<String>,
 }
 
+impl Candidate {
+    fn found_by(&self) -> String {
+        self.named_by.clone().unwrap_or_else(|| "known socket".to_owned())
+    }
+}
+
 /// Why an engine cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Trouble {
@@ -81,7 +87,10 @@ pub async fn connect(choice: &Choice) -> Result<DockerEngine, NoEngine> {
     let mut tried = Vec::new();
     for candidate in &candidates {
         match attempt(&candidate.address).await {
-            Ok(engine) => return Ok(engine),
+            Ok(mut engine) => {
+                engine.info.found_by = candidate.found_by();
+                return Ok(engine);
+            }
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }
@@ -188,6 +197,7 @@ async fn attempt(address: &str) -> Result<DockerEngine, Trouble> {
         architecture: version.arch.unwrap_or_default(),
         host: if is_local { "127.0.0.1".to_owned() } else { host_of(host) },
         is_local: is_local || is_loopback(&host_of(host)),
+        found_by: String::new(),
     };
     let docker = docker.with_timeout(CALL_TIME_OUT);
     Ok(DockerEngine { docker, info })
@@ -233,10 +243,7 @@ fn reason(cause: &Cause) -> Trouble {
 fn unreachable(tried: &[(&Candidate, Trouble)]) -> Error {
     let list: Vec<String> = tried
         .iter()
-        .map(|(candidate, trouble)| {
-            let named_by = candidate.named_by.as_deref().unwrap_or("known socket");
-            format!("\n  {} ({named_by}): {trouble}", candidate.address)
-        })
+        .map(|(candidate, trouble)| format!("\n  {} ({}): {trouble}", candidate.address, candidate.found_by()))
         .collect();
     let any = |wanted: &Trouble| tried.iter().any(|(_, trouble)| trouble == wanted);
     let hint = if any(&Trouble::NoPermission) {

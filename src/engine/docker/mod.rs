@@ -9,11 +9,12 @@ mod failure;
 mod image_build;
 mod images;
 mod logs;
+mod machine;
 mod observe;
 
 pub use connect::{Choice, connect};
 
-use super::{Death, Engine, EngineInfo, Executed, LogLine, LogsWanted, Transfer};
+use super::{Death, Engine, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Transfer};
 use crate::error::Result;
 use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, labels};
 use bollard::Docker;
@@ -21,6 +22,7 @@ use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 use failure::{Call, or_gone};
 use futures_util::stream::BoxStream;
+use serde_json::Value;
 
 /// A Docker engine, or one that speaks its API.
 #[derive(Debug, Clone)]
@@ -32,6 +34,14 @@ pub struct DockerEngine {
 impl Engine for DockerEngine {
     fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    async fn machine(&self) -> Result<EngineMachine> {
+        machine::machine(&self.docker).await
+    }
+
+    async fn describe(&self, container: &str) -> Result<Value> {
+        machine::describe(&self.docker, container).await
     }
 
     async fn observe(&self, names: &Names, references: &[&str]) -> Result<Observed> {

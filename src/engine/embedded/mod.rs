@@ -53,6 +53,7 @@ impl EmbeddedEngine {
             architecture: std::env::consts::ARCH.to_owned(),
             host: "127.0.0.1".to_owned(),
             is_local: true,
+            found_by: "the state directory".to_owned(),
         };
         Self { directory: state_directory.join("embedded").join(project), info }
     }
@@ -261,6 +262,11 @@ impl EmbeddedEngine {
         let written = files::read(&self.run_file()).ok().flatten();
         let record = written.and_then(|text| serde_json::from_slice::<EmbeddedRecord>(&text).ok());
         record.map(|record| record.pid).or_else(|| files::process_with_stdin(&self.run_file()))
+    }
+
+    /// The last lines of the exporter's log; none where there is no log.
+    pub fn last_lines(&self, count: usize) -> Vec<String> {
+        files::last_lines(&self.log(), 0, count)
     }
 
     /// Forgets that the project was brought up here.

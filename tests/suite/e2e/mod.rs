@@ -5,6 +5,7 @@
 
 mod changes;
 mod docker;
+mod doctor;
 mod hardening;
 mod logs;
 mod neighbours;

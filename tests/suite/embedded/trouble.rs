@@ -2,6 +2,7 @@
 
 use super::machine::Machine;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_crash_is_told_by_status_and_made_good_by_up() {
@@ -106,4 +107,38 @@ fn an_engine_that_was_named_and_is_not_there_is_an_error_and_no_reason_to_do_wit
     let output = machine.command(&["up"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(machine.running().is_empty());
+}
+
+#[test]
+fn doctor_finds_a_crash_a_taken_port_and_a_store_that_is_none() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let verdicts = |exit| {
+        let data = machine.json(&["doctor"], exit)["data"].take();
+        let all = data["checks"].as_array().unwrap().iter();
+        let verdict = |check: &serde_json::Value| {
+            (check["name"].as_str().unwrap().to_owned(), check["verdict"].as_str().unwrap().to_owned())
+        };
+        all.map(verdict).collect::<std::collections::BTreeMap<String, String>>()
+    };
+    let port = format!("port {}", machine.port);
+    let well = verdicts(0);
+    for name in ["settings", "engine", "state directory", "lock", "process", &port, "store", "test-metrics"] {
+        assert_eq!(well.get(name).map(String::as_str), Some("ok"), "{name}: {well:?}");
+    }
+    machine.kill();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // A process that was killed may hold its port a little longer than its name.
+    let _taken = loop {
+        match TcpListener::bind(machine.address()) {
+            Ok(taken) => break taken,
+            Err(cause) => assert!(Instant::now() < deadline, "{cause}"),
+        }
+        std::thread::yield_now();
+    };
+    std::fs::write(machine.state("data/qastack.db"), vec![0; 8192]).unwrap();
+    let broken = verdicts(3);
+    for name in ["process", &port, "store"] {
+        assert_eq!(broken.get(name).map(String::as_str), Some("fail"), "{name}: {broken:?}");
+    }
 }
