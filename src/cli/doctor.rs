@@ -273,8 +273,7 @@ fn versions(info: Option<&EngineInfo>, machine: Option<crate::engine::EngineMach
             "kernel": kernel.as_deref().map(str::trim),
         },
         "engine": info.map(|info| json!({
-            "kind": info.kind, "address": info.address, "found_by": info.found_by, "version": info.version,
-            "architecture": info.architecture, "is_local": info.is_local,
+            "kind": info.kind, "address": info.address, "found_by": info.found_by, "is_local": info.is_local,
         })),
         "engine_machine": machine.map(|machine| json!({
             "product": machine.product, "version": machine.version, "api_version": machine.api_version,

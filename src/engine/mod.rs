@@ -8,7 +8,7 @@ pub mod embedded;
 pub mod ports;
 
 use crate::error::Result;
-use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
+use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,10 +22,6 @@ pub struct EngineInfo {
     pub kind: &'static str,
     /// How it is reached, such as `unix:///var/run/docker.sock`.
     pub address: String,
-    /// Its version, in its own words.
-    pub version: String,
-    /// The CPU architecture it runs containers on, in Go's words: `amd64`, `arm64`.
-    pub architecture: String,
     /// The host under which its published ports are reached.
     pub host: String,
     /// Whether it shares this machine's network, so that ports can be checked here.
@@ -116,6 +112,9 @@ pub trait Engine: Send + Sync {
     /// What is there of a project: containers, networks, volumes, images. `references` are the images asked about.
     fn observe(&self, names: &Names, references: &[&str]) -> impl Future<Output = Result<Observed>> + Send;
 
+    /// What is there of a project's containers alone: enough to tell how it is, and sooner.
+    fn observe_containers(&self, names: &Names) -> impl Future<Output = Result<Observed>> + Send;
+
     /// One container as it is now; none where it is gone.
     fn inspect(&self, id: &str) -> impl Future<Output = Result<Option<ObservedContainer>>> + Send;
 
@@ -173,6 +172,9 @@ pub trait Engine: Send + Sync {
 
     /// Runs a command in a container that runs, gives it `input` to read, and waits for its end.
     fn exec(&self, container: &str, command: &[&str], input: &[u8]) -> impl Future<Output = Result<Executed>> + Send;
+
+    /// How one file of a container looks, whether it runs or not; none where it is not there.
+    fn stat_file(&self, container: &str, path: &str) -> impl Future<Output = Result<Option<FileStat>>> + Send;
 
     /// The last lines a container wrote.
     fn last_lines(&self, container: &str, count: usize) -> impl Future<Output = Result<Vec<String>>> + Send;

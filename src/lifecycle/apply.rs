@@ -33,6 +33,7 @@ pub struct Apply<'a, E: Engine> {
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
     under_way: watch::Sender<usize>,
     is_ending: watch::Sender<bool>,
+    is_prometheus_started: watch::Sender<bool>,
 }
 
 impl<'a, E: Engine> Apply<'a, E> {
@@ -45,8 +46,21 @@ impl<'a, E: Engine> Apply<'a, E> {
         cancel: &'a Cancel,
     ) -> Self {
         let (done, secrets) = (Mutex::default(), Mutex::default());
-        let (under_way, is_ending) = (watch::channel(0).0, watch::channel(false).0);
-        Self { engine, spec, credentials, executable, observer, cancel, done, secrets, under_way, is_ending }
+        let (under_way, is_ending, is_prometheus_started) =
+            (watch::channel(0).0, watch::channel(false).0, watch::channel(false).0);
+        Self {
+            engine,
+            spec,
+            credentials,
+            executable,
+            observer,
+            cancel,
+            done,
+            secrets,
+            under_way,
+            is_ending,
+            is_prometheus_started,
+        }
     }
 
     /// What is shared by the services, and every image that has to be pulled. Images come before anything is removed:
@@ -79,12 +93,24 @@ impl<'a, E: Engine> Apply<'a, E> {
     }
 
     /// A service's own steps up to its start, in order. What waits for other services comes later.
+    ///
+    /// Prometheus is started first: its own five seconds to the first scrape are the longest wait of all, and containers
+    /// that are started at once hold each other up.
     pub async fn service(&self, plan: &Plan, service: Service) -> Result<()> {
+        let is_first = |step: &Step| step.action == Action::Start(Service::Prometheus);
         for step in plan.of(service) {
             let is_done = self.done.lock().is_ok_and(|done| done.iter().any(|(known, _)| known == step));
             let is_later = matches!(step.action, Action::Settle | Action::Provision | Action::Reload(_));
-            if !is_done && !is_later {
-                self.run(step).await?;
+            if is_done || is_later {
+                continue;
+            }
+            if matches!(step.action, Action::Start(_)) && !is_first(step) && plan.starts(Service::Prometheus) {
+                // The sender is ours, so the channel cannot be closed.
+                let _ = self.is_prometheus_started.subscribe().wait_for(|started| *started).await;
+            }
+            self.run(step).await?;
+            if is_first(step) {
+                self.is_prometheus_started.send_replace(true);
             }
         }
         Ok(())

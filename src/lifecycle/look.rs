@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
 use crate::secret::Secret;
-use crate::stack::{Observed, ObservedContainer, ObservedGrafana, SecretFile, Service, StackSpec, State};
-use futures_util::future::{join3, try_join_all};
+use crate::stack::{FileSpec, Observed, ObservedContainer, ObservedGrafana, Service, StackSpec, State};
+use futures_util::future::{join4, try_join_all};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -35,21 +35,25 @@ pub async fn look<E: Engine>(
         stale_prometheus(http, base, spec).await
     };
     let own = async {
-        let read = there.iter().map(|(service, container)| secrets::read(engine, &container.id, *service));
-        let secrets: BTreeMap<SecretFile, Secret> = try_join_all(read).await?.into_iter().flatten().collect();
-        let Some((service, container)) = running(Service::Grafana) else {
-            return Ok::<_, Error>((secrets, None));
+        let Some((service, container)) = there.iter().find(|(service, _)| *service == Service::Grafana) else {
+            return Ok::<_, Error>((None, None));
         };
+        let kept = secrets::kept_password(engine, &container.id, credentials).await?;
+        if container.state != State::Running {
+            return Ok((kept, None));
+        }
         let published = container.published().unwrap_or(spec.container(*service).published);
         let base = reach::url(engine.info(), published)?;
-        let kept = secrets.get(&SecretFile::GrafanaPassword);
-        let grafana = look_at_grafana(http, base, credentials, kept, grafana_spec).await?;
-        Ok((secrets, grafana))
+        let grafana = look_at_grafana(http, base, credentials, kept.as_ref(), grafana_spec).await?;
+        Ok((kept, grafana))
     };
-    let (files, stale, own) = join3(files, prometheus, own).await;
+    let present =
+        try_join_all(there.iter().map(|(service, container)| secrets::present(engine, &container.id, *service)));
+    let (files, stale, own, present) = join4(files, prometheus, own, present).await;
     observed.files = files?.into_iter().flatten().collect();
     observed.stale.extend(stale.map(|reason| (Service::Prometheus, reason)));
-    (observed.secrets, observed.grafana) = own?;
+    (observed.kept_password, observed.grafana) = own?;
+    observed.secrets = present?.into_iter().flatten().collect();
     Ok(observed)
 }
 
@@ -67,8 +71,17 @@ async fn files<E: Engine>(
     else {
         return Ok(Files::new());
     };
+    // A look at each tells in a fraction of the time whether anything needs to be read.
+    let looks = wanted.iter().map(|file| as_wanted(engine, &container.id, file));
+    if try_join_all(looks).await?.into_iter().all(|is_same| is_same) {
+        return Ok(wanted.iter().map(|file| ((service, file.path.clone()), file.contents.clone())).collect());
+    }
     let found = engine.get_files(&container.id, directory).await?;
     Ok(found.into_iter().map(|(path, contents)| ((service, path), contents)).collect())
+}
+
+async fn as_wanted<E: Engine>(engine: &E, container: &str, file: &FileSpec) -> Result<bool> {
+    Ok(engine.stat_file(container, &file.path).await?.is_some_and(|seen| file.is_as_seen(&seen)))
 }
 
 /// Whether Prometheus runs with something else than its file says, as after a reload that failed.

@@ -44,8 +44,6 @@ mod tests {
         let engine = |host: &str| EngineInfo {
             kind: "docker",
             address: String::new(),
-            version: String::new(),
-            architecture: String::new(),
             host: host.to_owned(),
             is_local: true,
             found_by: String::new(),

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::secret::Secret;
 use crate::stack::{FileSpec, SecretFile, Service, StackSpec, hex};
-use std::collections::BTreeMap;
+use futures_util::future::try_join_all;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What Grafana's administrator has when the settings name no password.
 const DEFAULT_PASSWORD: &str = "admin";
@@ -51,12 +52,11 @@ pub async fn ensure<E: Engine>(
             },
         };
         if secrets.get(&file) != Some(&wanted) {
-            missing.push(FileSpec {
-                path: file.path(),
-                contents: wanted.expose().as_bytes().to_vec(),
-                owner: file.owner().0,
-                mode: 0o400,
-            });
+            let contents = wanted.expose().as_bytes().to_vec();
+            // A secret's date tells nothing of it, but where everybody knows it anyhow.
+            let is_known = file == SecretFile::GrafanaPassword && wanted.expose() == DEFAULT_PASSWORD;
+            let date = if is_known { FileSpec::telltale_date(&contents) } else { 0 };
+            missing.push(FileSpec { path: file.path(), contents, owner: file.owner().0, mode: 0o400, date });
             secrets.insert(file, wanted);
         }
     }
@@ -64,6 +64,37 @@ pub async fn ensure<E: Engine>(
         engine.put_files(container, mount, &missing).await?;
     }
     Ok(secrets)
+}
+
+/// Which secrets are in a service's volume, without reading them.
+pub async fn present<E: Engine>(engine: &E, container: &str, service: Service) -> Result<BTreeSet<SecretFile>> {
+    let files = SecretFile::ALL.into_iter().filter(|file| file.service() == service);
+    let seen = files.map(|file| async move {
+        let stat = engine.stat_file(container, &file.path()).await?;
+        Ok::<_, Error>(stat.filter(|stat| stat.size > 0).map(|_| file))
+    });
+    Ok(try_join_all(seen).await?.into_iter().flatten().collect())
+}
+
+/// Grafana's password as its volume holds it, where the settings have none: the engine takes long to hand out a file, so
+/// that the default one is known by a look at it.
+pub async fn kept_password<E: Engine>(
+    engine: &E,
+    container: &str,
+    credentials: &Credentials,
+) -> Result<Option<Secret>> {
+    if credentials.password.is_some() {
+        return Ok(None);
+    }
+    let file = SecretFile::GrafanaPassword;
+    let contents = DEFAULT_PASSWORD.as_bytes();
+    match engine.stat_file(container, &file.path()).await? {
+        None => Ok(None),
+        Some(seen) if FileSpec::configuration("", contents.to_vec()).is_as_seen(&seen) => {
+            Ok(Some(Secret::new(DEFAULT_PASSWORD)))
+        }
+        Some(_) => Ok(read(engine, container, Service::Grafana).await?.remove(&file)),
+    }
 }
 
 /// The secrets in a service's volume.

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
 use crate::prometheus::{self, TargetHealth, TargetState};
-use crate::stack::{Names, Observed, ObservedContainer, SecretFile, Service, State, why_not_running};
+use crate::stack::{Names, Observed, ObservedContainer, Service, State, why_not_running};
 use futures_util::future::join3;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -132,7 +132,7 @@ impl StatusReport {
 /// Looks at a project; it needs nothing but the engine, so that it tells the truth whatever the settings say.
 pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credentials) -> Result<StatusReport> {
     let http = reach::http_client()?;
-    let observed = engine.observe(names, &[]).await?;
+    let observed = engine.observe_containers(names).await?;
     let project = names.project();
     let running = |service| {
         let container = observed.container(project, service)?;
@@ -201,8 +201,8 @@ async fn data_source<E: Engine>(
     container: &ObservedContainer,
     credentials: &Credentials,
 ) -> (DataSourceStatus, bool) {
-    let kept = secrets::read(engine, &container.id, Service::Grafana).await.unwrap_or_default();
-    let password = credentials.password(kept.get(&SecretFile::GrafanaPassword));
+    let kept = secrets::kept_password(engine, &container.id, credentials).await.unwrap_or_default();
+    let password = credentials.password(kept.as_ref());
     let login = grafana::Login { user: credentials.user.clone(), password };
     let client = grafana::Client::new(http.clone(), url, login);
     // Grafana itself waits long for a Prometheus that is gone; somebody who looks does not.

@@ -180,7 +180,9 @@ impl<'a, E: Engine> Run<'a, E> {
             before,
             http,
             apply: Apply::new(with.engine, with.spec, with.credentials, with.executable, with.observer, with.cancel),
-            waits: Waits::default(),
+            waits: Waits::of_run(
+                Service::ALL.into_iter().filter(|service| plan.of(*service).next().is_none()).collect(),
+            ),
             started,
             exporter: url(Service::TestMetrics)?,
             prometheus: prometheus::Client::new(http.clone(), prometheus_url.clone()),
@@ -223,8 +225,8 @@ impl<'a, E: Engine> Run<'a, E> {
         let began = Instant::now();
         let service = Service::TestMetrics;
         self.apply.service(self.plan, service).await?;
-        self.wait(service, "its first answer on /readyz");
-        wait::answers(self.http, &self.exporter, "/readyz").await?;
+        let waiting = || self.wait(service, "its first answer on /readyz");
+        wait::answers(self.http, &self.exporter, "/readyz", waiting).await?;
         self.exporter_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.reload_exporter(step).await?;
@@ -237,8 +239,8 @@ impl<'a, E: Engine> Run<'a, E> {
         let began = Instant::now();
         let service = Service::Prometheus;
         self.apply.service(self.plan, service).await?;
-        self.wait(service, "its first answer on /-/ready");
-        wait::answers(self.http, &self.prometheus_url, "/-/ready").await?;
+        let waiting = || self.wait(service, "its first answer on /-/ready");
+        wait::answers(self.http, &self.prometheus_url, "/-/ready", waiting).await?;
         self.prometheus_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.load_prometheus(step, None).await?;
@@ -363,8 +365,7 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     fn kept_password(&self) -> Option<Secret> {
-        let found = self.before.secrets.get(&SecretFile::GrafanaPassword).cloned();
-        found.or_else(|| self.apply.secrets().remove(&SecretFile::GrafanaPassword))
+        self.before.kept_password.clone().or_else(|| self.apply.secrets().remove(&SecretFile::GrafanaPassword))
     }
 
     /// When the younger of exporter and Prometheus was started, by the engine's clock: only a sample taken after that was

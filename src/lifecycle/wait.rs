@@ -10,26 +10,47 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// How many of a dead service's last lines an error shows.
 const LAST_LINES: usize = 20;
 
+/// Nobody needs to hear of a wait for a service that nothing is done to, unless it lasts.
+const WORTH_TELLING: Duration = Duration::from_millis(500);
+
 /// What each service waits for, so that a deadline that passes can say what was missing.
 #[derive(Debug, Default)]
 pub struct Waits {
-    until: Mutex<BTreeMap<Service, String>>,
+    unchanged: Vec<Service>,
+    until: Mutex<BTreeMap<Service, Wait>>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    until: String,
+    since: Instant,
+    is_told: bool,
 }
 
 impl Waits {
-    /// Tells what a service waits for from now on.
+    /// Waits of a run that does nothing to some services.
+    pub fn of_run(unchanged: Vec<Service>) -> Self {
+        Self { unchanged, until: Mutex::default() }
+    }
+
+    /// Tells what a service waits for; to be called again for as long as it waits.
     pub fn set(&self, observer: &dyn Observer, service: Service, until: impl Into<String>) {
         let until = until.into();
         let Ok(mut all) = self.until.lock() else { return };
-        if all.get(&service) != Some(&until) {
-            observer.observe(Event::Waiting { part: service.to_string(), until: until.clone() });
-            all.insert(service, until);
+        let begun = |until| Wait { until, since: Instant::now(), is_told: false };
+        let wait = all.entry(service).or_insert_with(|| begun(until.clone()));
+        if wait.until != until {
+            *wait = begun(until);
+        }
+        if !wait.is_told && (!self.unchanged.contains(&service) || wait.since.elapsed() >= WORTH_TELLING) {
+            wait.is_told = true;
+            observer.observe(Event::Waiting { part: service.to_string(), until: wait.until.clone() });
         }
     }
 
@@ -43,8 +64,8 @@ impl Waits {
     /// Completes, with the error that names what is still waited for, once the time is over.
     pub async fn out_of_time(&self, limit: Duration) -> Error {
         tokio::time::sleep(limit).await;
-        let all = self.until.lock().map(|all| all.clone()).unwrap_or_default();
-        let missing: Vec<String> = all.iter().map(|(service, until)| format!("{service} waits for {until}")).collect();
+        let told = |(service, wait): (&Service, &Wait)| format!("{service} waits for {}", wait.until);
+        let missing: Vec<String> = self.until.lock().map(|all| all.iter().map(told).collect()).unwrap_or_default();
         let missing = if missing.is_empty() { "the engine did not finish".to_owned() } else { missing.join("; ") };
         Error::new(Code::NotReady, format!("not ready within {} s: {missing}", limit.as_secs()))
             .hint("See qastack status; a slow machine may need more: --timeout SECONDS.")
@@ -52,10 +73,11 @@ impl Waits {
     }
 }
 
-/// Waits until a path of a service answers with 200.
-pub async fn answers(http: &reqwest::Client, base: &Url, path: &str) -> Result<()> {
+/// Waits until a path of a service answers with 200. `waiting` is called for as long as it does not.
+pub async fn answers(http: &reqwest::Client, base: &Url, path: &str, mut waiting: impl FnMut()) -> Result<()> {
     let url = base.join(path).map_err(|cause| Error::new(Code::Unexpected, format!("`{path}` is no path: {cause}")))?;
     loop {
+        waiting();
         let request = http.get(url.clone()).timeout(Duration::from_secs(2));
         if request.send().await.is_ok_and(|response| response.status().is_success()) {
             return Ok(());

@@ -55,6 +55,37 @@ pub struct FileSpec {
     pub owner: u32,
     /// The mode.
     pub mode: u32,
+    /// Its date in the volume, in seconds since the epoch; 0 where it tells nothing.
+    pub date: u32,
+}
+
+/// What a look at a file tells without reading it, which an engine does in a fraction of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since the epoch.
+    pub date: i64,
+}
+
+impl FileSpec {
+    /// A configuration file. Its date is made from what it holds, so that a look tells whether it still holds that.
+    pub fn configuration(path: &str, contents: Vec<u8>) -> Self {
+        let date = Self::telltale_date(&contents);
+        Self { path: path.to_owned(), contents, owner: 0, mode: 0o644, date }
+    }
+
+    /// The date that tells of contents: 31 bits of their SHA-256, and never 0.
+    pub fn telltale_date(contents: &[u8]) -> u32 {
+        let digest = Sha256::digest(contents);
+        let bits = digest.iter().take(4).fold(0, |bits, byte| (bits << 8) | u32::from(*byte));
+        (bits & 0x7fff_ffff).max(1)
+    }
+
+    /// Whether a file that looks like this holds what it should.
+    pub fn is_as_seen(&self, seen: &FileStat) -> bool {
+        self.date != 0 && i64::from(self.date) == seen.date && self.contents.len() as u64 == seen.size
+    }
 }
 
 /// How the engine finds out whether a service is well.
@@ -135,4 +166,30 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// Bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_tells_a_file_that_holds_something_else() {
+        let file = FileSpec::configuration("/etc/x", b"interval: 15s".to_vec());
+        let seen = |file: &FileSpec| FileStat { size: file.contents.len() as u64, date: i64::from(file.date) };
+        assert!(file.is_as_seen(&seen(&file)));
+        let other = FileSpec::configuration("/etc/x", b"interval: 30s".to_vec());
+        assert!(!file.is_as_seen(&seen(&other)), "the same size, other contents");
+        let edited = FileStat { date: 1_790_000_000, ..seen(&file) };
+        assert!(!file.is_as_seen(&edited), "an editor leaves the time of day");
+        let undated = FileSpec { date: 0, ..file };
+        assert!(!undated.is_as_seen(&seen(&undated)), "a date of nothing tells nothing");
+    }
+
+    #[test]
+    fn a_telltale_date_is_a_date_that_every_file_system_keeps() {
+        for contents in [b"".as_slice(), b"admin", b"a longer one"] {
+            let date = FileSpec::telltale_date(contents);
+            assert!((1..=0x7fff_ffff).contains(&date), "{date}");
+        }
+    }
 }

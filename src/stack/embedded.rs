@@ -24,7 +24,7 @@ impl EmbeddedSpec {
         let contents = exporter_config(settings, Some(listen), data, admin_token.to_owned()).into_bytes();
         Self {
             listen,
-            config: FileSpec { path: config.to_owned(), contents, owner: 0, mode: 0o600 },
+            config: FileSpec { mode: 0o600, ..FileSpec::configuration(config, contents) },
             executable: executable.to_owned(),
         }
     }

@@ -19,8 +19,10 @@ pub struct Observed {
     pub images: Vec<ObservedImage>,
     /// The configuration in the containers' volumes, by service and path; one that is not here is not there.
     pub files: BTreeMap<(Service, String), Vec<u8>>,
-    /// The secrets in the containers' volumes.
-    pub secrets: BTreeMap<SecretFile, Secret>,
+    /// The secrets that are in the containers' volumes.
+    pub secrets: BTreeSet<SecretFile>,
+    /// Grafana's password as its volume holds it; none where there is none, or the settings have one.
+    pub kept_password: Option<Secret>,
     /// Services whose loaded configuration is known to differ from the file they have.
     pub stale: BTreeMap<Service, String>,
     /// Grafana's own objects; none where it does not run or does not answer yet.

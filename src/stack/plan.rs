@@ -294,7 +294,7 @@ fn missing_secrets(service: Service, observed: &Observed) -> bool {
     SecretFile::ALL
         .into_iter()
         .filter(|secret| secret.service() == service)
-        .any(|secret| !observed.secrets.contains_key(&secret))
+        .any(|secret| !observed.secrets.contains(&secret))
 }
 
 /// The steps from a container that is there to a service that runs.

@@ -1,7 +1,6 @@
 //! Plans as users see them: what is there, what is asked for, and the steps between.
 
 use super::*;
-use crate::secret::Secret;
 use crate::settings::StackSettings;
 use crate::stack::{ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume};
 use std::collections::BTreeSet;
@@ -53,7 +52,7 @@ fn running(spec: &StackSpec) -> Observed {
             .collect(),
         images: spec.containers.iter().map(image).collect(),
         files: files.collect(),
-        secrets: SecretFile::ALL.into_iter().map(|file| (file, Secret::new("s"))).collect(),
+        secrets: SecretFile::ALL.into_iter().collect(),
         ..Observed::default()
     }
 }

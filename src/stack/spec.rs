@@ -136,7 +136,7 @@ fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
         restart: settings.restart,
         stop_timeout_seconds: 10,
         tmp_mebibytes: 16,
-        files: vec![configuration_file(exporter_config_path(), container_config(settings).into_bytes())],
+        files: vec![FileSpec::configuration(exporter_config_path(), container_config(settings).into_bytes())],
     }
 }
 
@@ -208,8 +208,8 @@ fn prometheus_container(settings: &StackSettings, prometheus: &PrometheusSpec) -
 /// Its configuration and the rules it names.
 fn prometheus_files(configuration: String) -> Vec<FileSpec> {
     vec![
-        configuration_file("/etc/prometheus/prometheus.yml", configuration.into_bytes()),
-        configuration_file(&format!("/etc/prometheus/{}", prometheus::RULES_FILE), prometheus::rules().into()),
+        FileSpec::configuration("/etc/prometheus/prometheus.yml", configuration.into_bytes()),
+        FileSpec::configuration(&format!("/etc/prometheus/{}", prometheus::RULES_FILE), prometheus::rules().into()),
     ]
 }
 
@@ -267,10 +267,6 @@ fn configuration(part: &'static str, path: &'static str) -> Mount {
 
 fn secrets() -> Mount {
     Mount { part: SECRETS_PART, path: SECRETS, begins: Begins::Empty }
-}
-
-fn configuration_file(path: &str, contents: Vec<u8>) -> FileSpec {
-    FileSpec { path: path.to_owned(), contents, owner: 0, mode: 0o644 }
 }
 
 fn health(command: &[&str]) -> HealthCheck {

@@ -3,10 +3,13 @@
 use super::failure::{Call, status};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::stack::{FileSpec, Mount};
+use crate::stack::{FileSpec, FileStat, Mount};
 use bollard::Docker;
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
@@ -33,25 +36,37 @@ fn pack(mount: &Mount, files: &[FileSpec]) -> std::io::Result<Vec<u8>> {
         if let Some(parent) = Path::new(relative).parent().filter(|parent| !parent.as_os_str().is_empty())
             && directories.insert(parent.to_owned())
         {
-            let mut directory = header(0, 0o755);
+            let mut directory = header(0, 0o755, 0);
             directory.set_entry_type(tar::EntryType::Directory);
             directory.set_size(0);
             tar.append_data(&mut directory, format!("{}/", parent.display()), std::io::empty())?;
         }
-        let mut header = header(file.owner, file.mode);
+        let mut header = header(file.owner, file.mode, file.date);
         header.set_size(file.contents.len() as u64);
         tar.append_data(&mut header, relative, file.contents.as_slice())?;
     }
     tar.into_inner()
 }
 
-/// Dates are left at zero, so that equal files make equal archives.
-pub(super) fn header(owner: u32, mode: u32) -> tar::Header {
+/// Dates do not come from a clock, so that equal files make equal archives.
+pub(super) fn header(owner: u32, mode: u32, date: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_uid(u64::from(owner));
     header.set_gid(u64::from(owner));
     header.set_mode(mode);
+    header.set_mtime(u64::from(date));
     header
+}
+
+/// How one file looks, without reading it.
+pub async fn stat(docker: &Docker, container: &str, path: &str) -> Result<Option<FileStat>> {
+    let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+    let seen = match docker.get_container_archive_info(container, Some(options)).await {
+        Err(cause) if status(&cause) == Some(404) => return Ok(None),
+        other => other.call(|| format!("look at {path} of {container}"))?,
+    };
+    let date = seen.modification_time.and_then(|text| text.parse::<Timestamp>().ok());
+    Ok(Some(FileStat { size: seen.size.unsigned_abs(), date: date.map_or(0, Timestamp::as_second) }))
 }
 
 /// The files below a directory, by absolute path.
@@ -93,8 +108,8 @@ mod tests {
     fn what_is_packed_is_unpacked_with_owners_and_modes() {
         let mount = Mount { part: "p", path: "/etc/x", begins: Begins::Empty };
         let files = [
-            FileSpec { path: "/etc/x/a.yml".to_owned(), contents: b"a".to_vec(), owner: 0, mode: 0o644 },
-            FileSpec { path: "/etc/x/sub/b".to_owned(), contents: b"bb".to_vec(), owner: 472, mode: 0o400 },
+            FileSpec::configuration("/etc/x/a.yml", b"a".to_vec()),
+            FileSpec { owner: 472, mode: 0o400, date: 7, ..FileSpec::configuration("/etc/x/sub/b", b"bb".to_vec()) },
         ];
         let tar = pack(&mount, &files).expect("packed");
         let mut seen = Vec::new();
@@ -105,9 +120,11 @@ mod tests {
                 entry.path().expect("a path").display().to_string(),
                 header.uid().expect("an owner"),
                 header.mode().expect("a mode"),
+                header.mtime().expect("a date"),
             ));
         }
-        let expected = [("a.yml", 0, 0o644), ("sub/", 0, 0o755), ("sub/b", 472, 0o400)];
-        assert_eq!(seen, expected.map(|(path, owner, mode)| (path.to_owned(), owner, mode)));
+        let telltale = u64::from(FileSpec::telltale_date(b"a"));
+        let expected = [("a.yml", 0, 0o644, telltale), ("sub/", 0, 0o755, 0), ("sub/b", 472, 0o400, 7)];
+        assert_eq!(seen, expected.map(|(path, owner, mode, date)| (path.to_owned(), owner, mode, date)));
     }
 }

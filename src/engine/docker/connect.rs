@@ -186,15 +186,14 @@ fn context_address(name: &str, named_by: &str, environment: &impl Fn(&str) -> Op
 async fn attempt(address: &str) -> Result<DockerEngine, Trouble> {
     let mut docker = Docker::connect_with_host(address).map_err(|cause| reason(&cause))?;
     docker.set_timeout(PING_TIME_OUT);
-    let docker = docker.negotiate_version().await.map_err(|cause| reason(&cause))?;
-    let version = docker.version().await.map_err(|cause| reason(&cause))?;
+    // The client's requests carry no API version, so that every engine answers them in its own; asking for the version
+    // would cost more than all else that `status` asks.
+    docker.ping().await.map_err(|cause| reason(&cause))?;
     let host = address.split_once("://").map_or("", |(_, rest)| rest);
     let is_local = address.starts_with("unix://") || address.starts_with("npipe://");
     let info = EngineInfo {
         kind: "docker",
         address: address.to_owned(),
-        version: version.version.unwrap_or_default(),
-        architecture: version.arch.unwrap_or_default(),
         host: if is_local { "127.0.0.1".to_owned() } else { host_of(host) },
         is_local: is_local || is_loopback(&host_of(host)),
         found_by: String::new(),

@@ -2,7 +2,6 @@
 
 use super::archive::header;
 use super::failure::{Call, words};
-use crate::engine::EngineInfo;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::stack::{Names, labels};
@@ -16,14 +15,9 @@ use std::collections::HashMap;
 const RECIPE: &str = include_str!("../../../templates/exporter.Dockerfile");
 
 /// Builds the image, from nothing but the executable.
-pub async fn build(
-    docker: &Docker,
-    info: &EngineInfo,
-    names: &Names,
-    reference: &str,
-    executable: &[u8],
-) -> Result<()> {
-    check_executable(executable, info)?;
+pub async fn build(docker: &Docker, names: &Names, reference: &str, executable: &[u8]) -> Result<()> {
+    let version = docker.version().await.call(|| "ask the engine for its version")?;
+    check_executable(executable, &version.arch.unwrap_or_default())?;
     let context = context(executable)
         .map_err(|cause| Error::new(Code::Unexpected, format!("cannot pack the build context: {cause}")))?;
     let labels: HashMap<String, String> = labels::common(names).into_iter().collect();
@@ -43,21 +37,21 @@ pub async fn build(
 
 fn context(executable: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::with_capacity(executable.len() + 4096));
-    let mut recipe = header(0, 0o644);
+    let mut recipe = header(0, 0o644, 0);
     recipe.set_size(RECIPE.len() as u64);
     tar.append_data(&mut recipe, "Dockerfile", RECIPE.as_bytes())?;
-    let mut program = header(0, 0o755);
+    let mut program = header(0, 0o755, 0);
     program.set_size(executable.len() as u64);
     tar.append_data(&mut program, "qastack", executable)?;
-    let mut data = header(0, 0o755);
+    let mut data = header(0, 0o755, 0);
     data.set_entry_type(tar::EntryType::Directory);
     data.set_size(0);
     tar.append_data(&mut data, "data/", std::io::empty())?;
     tar.into_inner()
 }
 
-/// Whether this executable can be the only file of a Linux image on that engine.
-fn check_executable(executable: &[u8], info: &EngineInfo) -> Result<()> {
+/// Whether this executable can be the only file of a Linux image on an engine of that architecture, in Go's words.
+fn check_executable(executable: &[u8], engine: &str) -> Result<()> {
     let cannot = |why: String| {
         Err(Error::new(Code::ImageUnavailable, format!("cannot make the exporter's image from this executable: {why}"))
             .hint(
@@ -70,8 +64,8 @@ fn check_executable(executable: &[u8], info: &EngineInfo) -> Result<()> {
         Some(program) if program.is_dynamic => {
             cannot("it is dynamically linked, and the image holds no libraries".to_owned())
         }
-        Some(program) if program.architecture != info.architecture => {
-            cannot(format!("it is for {}, and the engine runs {}", program.architecture, info.architecture))
+        Some(program) if program.architecture != engine => {
+            cannot(format!("it is for {}, and the engine runs {engine}", program.architecture))
         }
         Some(_) => Ok(()),
     }

@@ -16,7 +16,7 @@ pub use connect::{Choice, connect};
 
 use super::{Death, Engine, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Transfer};
 use crate::error::Result;
-use crate::stack::{ContainerSpec, FileSpec, Mount, Names, Observed, ObservedContainer, labels};
+use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer, labels};
 use bollard::Docker;
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptionsBuilder;
@@ -48,6 +48,11 @@ impl Engine for DockerEngine {
         observe::observe(&self.docker, names, references).await
     }
 
+    async fn observe_containers(&self, names: &Names) -> Result<Observed> {
+        let containers = observe::containers(&self.docker, names).await?;
+        Ok(Observed { containers, ..Observed::default() })
+    }
+
     async fn inspect(&self, id: &str) -> Result<Option<ObservedContainer>> {
         observe::container(&self.docker, id).await
     }
@@ -57,7 +62,7 @@ impl Engine for DockerEngine {
     }
 
     async fn build_image(&self, names: &Names, reference: &str, executable: &[u8]) -> Result<()> {
-        image_build::build(&self.docker, &self.info, names, reference, executable).await
+        image_build::build(&self.docker, names, reference, executable).await
     }
 
     async fn pull_image(&self, reference: &str, progress: &(dyn Fn(Transfer) + Send + Sync)) -> Result<()> {
@@ -126,6 +131,10 @@ impl Engine for DockerEngine {
 
     async fn exec(&self, container: &str, command: &[&str], input: &[u8]) -> Result<Executed> {
         exec::run(&self.docker, container, command, input).await
+    }
+
+    async fn stat_file(&self, container: &str, path: &str) -> Result<Option<FileStat>> {
+        archive::stat(&self.docker, container, path).await
     }
 
     async fn last_lines(&self, container: &str, count: usize) -> Result<Vec<String>> {

@@ -34,7 +34,8 @@ pub async fn observe(docker: &Docker, names: &Names, references: &[&str]) -> Res
     Ok(Observed { containers, networks, volumes, images: all_images, ..Observed::default() })
 }
 
-async fn containers(docker: &Docker, names: &Names) -> Result<Vec<ObservedContainer>> {
+/// The containers of the services, and those with the project's label.
+pub async fn containers(docker: &Docker, names: &Names) -> Result<Vec<ObservedContainer>> {
     let by_name = Service::ALL.map(|service| names.container(service));
     let (labelled, named) =
         try_join(labelled_containers(docker, names), try_join_all(by_name.iter().map(|name| container(docker, name))))

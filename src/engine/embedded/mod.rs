@@ -49,8 +49,6 @@ impl EmbeddedEngine {
         let info = EngineInfo {
             kind: Self::KIND,
             address: Self::KIND.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            architecture: std::env::consts::ARCH.to_owned(),
             host: "127.0.0.1".to_owned(),
             is_local: true,
             found_by: "the state directory".to_owned(),
