@@ -246,7 +246,7 @@ impl Case<'_> {
             credentials: self.credentials,
             executable: &|| Ok(Arc::clone(&program.bytes)),
             observer: &event::Nobody,
-            cancel: &Cancel::on_signals()?,
+            cancel: &Cancel::on_signals(())?,
             state_directory: self.state,
         };
         let options = UpOptions {

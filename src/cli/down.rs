@@ -2,9 +2,10 @@
 
 use super::stack::ChosenEngine;
 use super::{Context, stack};
+use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::lifecycle::{self, Cancel, DownReport, Lock};
+use crate::lifecycle::{self, DownReport, Lock};
 use crate::output::Answer;
 use crate::stack::{Action, KeepOrRemove, Names, Plan};
 use clap::Args;
@@ -27,14 +28,15 @@ pub struct DownArgs {
 
 /// Takes the stack down.
 pub async fn run(arguments: DownArgs, context: &Context) -> Result<Answer> {
-    let cancel = Cancel::on_signals()?;
     let settings = stack::load_settings(context)?.settings;
+    let cancel = context.cancel("down", &settings.project)?;
     let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "down")?;
+    cancel.or(checkpoint::passed("down:lock")).await?;
     let engine = cancel.or(stack::engine(context, &settings)).await?;
     let names = Names::new(&settings.project);
     let volumes = if arguments.volumes { KeepOrRemove::Remove } else { KeepOrRemove::Keep };
     let (plan, kept) = match &engine {
-        ChosenEngine::Docker(engine) => lifecycle::plan_down(engine, &names, volumes).await?,
+        ChosenEngine::Docker(engine) => cancel.or(lifecycle::plan_down(engine, &names, volumes)).await?,
         ChosenEngine::Embedded(engine, _) => lifecycle::embedded::plan_down(engine, volumes)?,
     };
     if arguments.dry_run {
@@ -43,10 +45,14 @@ pub async fn run(arguments: DownArgs, context: &Context) -> Result<Answer> {
         return Ok(Answer { data, text, ..Answer::default() });
     }
     if !arguments.yes && !context.globals.json {
-        confirm(&plan)?;
+        let plan = plan.clone();
+        let asked = tokio::task::spawn_blocking(move || confirm(&plan));
+        let unexpected = |cause| Error::new(Code::Unexpected, format!("the question broke off: {cause}"));
+        cancel.or(async { asked.await.map_err(unexpected)? }).await?;
     }
+    cancel.or(checkpoint::passed("down:observe")).await?;
     let report = match &engine {
-        ChosenEngine::Docker(engine) => lifecycle::down(engine, plan, kept, &context.output, &cancel).await?,
+        ChosenEngine::Docker(engine) => lifecycle::down(engine, &names, plan, kept, &context.output, &cancel).await?,
         ChosenEngine::Embedded(engine, _) => {
             lifecycle::embedded::down(engine, plan, kept, &context.output, &cancel).await?
         }

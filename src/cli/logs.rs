@@ -60,7 +60,7 @@ fn tail(text: &str) -> std::result::Result<Tail, String> {
 /// Shows the lines. With `--json` they are in `data.lines`; with `--follow` besides, each is a JSON document on a line
 /// of its own as soon as it is there, and the envelope comes last.
 pub async fn run(arguments: LogsArgs, context: &Context) -> Result<Answer> {
-    let cancel = Cancel::on_signals()?;
+    let cancel = Cancel::on_signals(())?;
     let settings = stack::load_settings(context)?.settings;
     let engine = cancel.or(stack::engine(context, &settings)).await?;
     let wanted = LogsWanted { tail: arguments.tail.0, follow: arguments.follow, since: None };

@@ -22,6 +22,8 @@ mod validate;
 
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::lifecycle::event::{Event, Observer};
+use crate::lifecycle::{self, Cancel};
 use crate::output::{Answer, Format, Output};
 use crate::settings::EngineChoice;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -84,6 +86,19 @@ enum Command {
     Validate(validate::ValidateArgs),
 }
 
+impl Context {
+    /// Listens to signals for a command that works on a project's objects.
+    fn cancel(&self, command: &'static str, project: &str) -> Result<Cancel> {
+        let mut cleanup = format!("qastack down --project {project}");
+        for (flag, value) in [("--host", &self.globals.host), ("--context", &self.globals.context)] {
+            if let Some(value) = value {
+                cleanup = format!("{cleanup} {flag} {value}");
+            }
+        }
+        Cancel::on_signals(LastWords { command, output: self.output.clone(), cleanup })
+    }
+}
+
 impl Command {
     fn name(&self) -> &'static str {
         match self {
@@ -131,6 +146,26 @@ pub struct Context {
     pub globals: Globals,
     /// Where events go.
     pub output: Output,
+}
+
+/// What is said when a signal ends a command; the command's name is the envelope's.
+struct LastWords {
+    command: &'static str,
+    output: Output,
+    /// What removes what such an end leaves behind.
+    cleanup: String,
+}
+
+impl lifecycle::Words for LastWords {
+    fn ending(&self, code: Code) {
+        let again = if code == Code::Terminated { "SIGTERM" } else { "Ctrl-C" };
+        self.output.observe(Event::Warning(format!("ending in order; {again} once more ends at once")));
+    }
+
+    fn last(&self, error: Error) {
+        let error = error.hint(format!("What was made so far is left as it is; {} removes it.", self.cleanup));
+        self.output.finish(self.command, Err(error));
+    }
 }
 
 /// Parses, runs, prints the answer or the error, and says how the process ends.

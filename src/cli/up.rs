@@ -2,6 +2,7 @@
 
 use super::stack::{ChosenEngine, Why};
 use super::{Context, stack};
+use crate::checkpoint;
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::engine::embedded::EmbeddedEngine;
@@ -47,9 +48,10 @@ enum Wait {
 
 /// Brings the stack up.
 pub async fn run(arguments: UpArgs, context: &Context) -> Result<Answer> {
-    let cancel = Cancel::on_signals()?;
     let settings = stack::load_settings(context)?.settings;
+    let cancel = context.cancel("up", &settings.project)?;
     let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "up")?;
+    cancel.or(checkpoint::passed("lock")).await?;
     let (engine, program) = tokio::try_join!(cancel.or(stack::engine(context, &settings)), Program::read(&settings))?;
     let run = Run { arguments: &arguments, context, settings: &settings, cancel: &cancel };
     match engine {

@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod ports;
 
 use crate::error::Result;
+use crate::stack::labels::RunId;
 use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
@@ -98,6 +99,24 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What became of a container that was to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It is there now.
+    Made,
+    /// Something of its name was there already, whoever made it.
+    NameTaken,
+}
+
+/// How a container is ended before it is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is asked to end, and has its own time-out for that.
+    Orderly,
+    /// It is killed: somebody waits.
+    AtOnce,
+}
+
 /// One engine, connected.
 pub trait Engine: Send + Sync {
     /// What is known of it.
@@ -135,20 +154,25 @@ pub trait Engine: Send + Sync {
     /// Removes an image by its reference; one that a container was made from stays.
     fn remove_image(&self, reference: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes the project's network.
-    fn create_network(&self, names: &Names) -> impl Future<Output = Result<()>> + Send;
+    /// Makes the project's network, for a run. One that somebody else has made for the project meanwhile is as good.
+    fn create_network(&self, run: &RunId, names: &Names) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes a network by its id; one that is gone already is no error.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes a volume.
-    fn create_volume(&self, names: &Names, part: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Makes a volume, for a run. One that somebody else has made for the project meanwhile is as good.
+    fn create_volume(&self, run: &RunId, names: &Names, part: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes a volume and its data; one that is gone already is no error.
     fn remove_volume(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes a container without starting it. Returns its id.
-    fn create_container(&self, names: &Names, spec: &ContainerSpec) -> impl Future<Output = Result<String>> + Send;
+    /// Makes a container, for a run, without starting it.
+    fn create_container(
+        &self,
+        run: &RunId,
+        names: &Names,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<Creation>> + Send;
 
     /// Starts a container.
     fn start(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
@@ -156,8 +180,8 @@ pub trait Engine: Send + Sync {
     /// Sends a signal to the first process of a container.
     fn signal(&self, container: &str, signal: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Stops a container, in its own time-out, and removes it. One that is gone already is no error.
-    fn remove_container(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Ends a container and removes it; returns when it is gone. One that is gone already is no error.
+    fn remove_container(&self, container: &str, ending: Ending) -> impl Future<Output = Result<()>> + Send;
 
     /// Puts files below a mounted volume of a container, whether it runs or not.
     fn put_files(&self, container: &str, mount: &Mount, files: &[FileSpec]) -> impl Future<Output = Result<()>> + Send;

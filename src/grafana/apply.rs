@@ -78,6 +78,16 @@ fn rank_of(object: &Object) -> u8 {
     }
 }
 
+/// The checkpoint after an object was written.
+fn place(object: &Object) -> &'static str {
+    match object {
+        Object::DataSource(_) => "grafana:data-source",
+        Object::Folder(_) => "grafana:folder",
+        Object::Dashboard(_) => "grafana:dashboard",
+        Object::HomePage => "grafana:home-page",
+    }
+}
+
 async fn apply_step(client: &Client, step: &ProvisionStep) -> Result<(ProvisionStep, Duration), GrafanaError> {
     let started = Instant::now();
     if let Some(ApiCall { method, path, body }) = &step.call {
@@ -87,6 +97,7 @@ async fn apply_step(client: &Client, step: &ProvisionStep) -> Result<(ProvisionS
             _ => Method::POST,
         };
         client.call(method, path, Some(body), Access::LoggedIn).await?;
+        crate::checkpoint::reached(place(&step.object)).await;
     }
     Ok((step.clone(), started.elapsed()))
 }

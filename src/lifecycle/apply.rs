@@ -1,15 +1,18 @@
 //! Carries out a plan: shared things first, then the services side by side, each in the order of its steps.
 
+use super::adopt::{Adopted, adopt};
 use super::event::{Event, Observer};
 use super::{Cancel, Credentials, secrets};
-use crate::engine::{Engine, Transfer, mount_of};
+use crate::checkpoint;
+use crate::engine::{Creation, Ending, Engine, Transfer, mount_of};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::secret::Secret;
+use crate::stack::labels::RunId;
 use crate::stack::{Action, FileSpec, Plan, SecretFile, Service, StackSpec, Step};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,10 +21,12 @@ use tokio::sync::watch;
 /// How long steps under way may take to finish once the run has failed.
 const GRACE: Duration = Duration::from_secs(30);
 /// The same, once somebody has asked the run to end and waits for it.
-const GRACE_WHEN_ASKED: Duration = Duration::from_secs(1);
+const GRACE_WHEN_ASKED: Duration = Duration::from_millis(600);
 
 /// What carrying out a plan needs.
 pub struct Apply<'a, E: Engine> {
+    /// What is made carries its label.
+    pub run: &'a RunId,
     pub engine: &'a E,
     pub spec: &'a StackSpec,
     pub credentials: &'a Credentials,
@@ -31,6 +36,8 @@ pub struct Apply<'a, E: Engine> {
     pub cancel: &'a Cancel,
     done: Mutex<Vec<(Step, Duration)>>,
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
+    /// Services whose container somebody else made and started meanwhile.
+    adopted: Mutex<BTreeSet<Service>>,
     under_way: watch::Sender<usize>,
     is_ending: watch::Sender<bool>,
     is_prometheus_started: watch::Sender<bool>,
@@ -38,6 +45,7 @@ pub struct Apply<'a, E: Engine> {
 
 impl<'a, E: Engine> Apply<'a, E> {
     pub fn new(
+        run: &'a RunId,
         engine: &'a E,
         spec: &'a StackSpec,
         credentials: &'a Credentials,
@@ -45,10 +53,11 @@ impl<'a, E: Engine> Apply<'a, E> {
         observer: &'a dyn Observer,
         cancel: &'a Cancel,
     ) -> Self {
-        let (done, secrets) = (Mutex::default(), Mutex::default());
+        let (done, secrets, adopted) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (under_way, is_ending, is_prometheus_started) =
             (watch::channel(0).0, watch::channel(false).0, watch::channel(false).0);
         Self {
+            run,
             engine,
             spec,
             credentials,
@@ -57,6 +66,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             cancel,
             done,
             secrets,
+            adopted,
             under_way,
             is_ending,
             is_prometheus_started,
@@ -74,6 +84,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             _ => false,
         };
         let is_stray = |step: &&Step| step.service.is_none() && matches!(step.action, Action::RemoveContainer(_));
+        let is_spare = |step: &&Step| matches!(step.action, Action::RemoveNetwork(_));
         let (early, strays): (Vec<_>, Vec<_>) =
             (plan.steps.iter().filter(is_early).collect(), plan.steps.iter().filter(is_stray).collect());
         // One line for all of them: nobody wants to read the names of seven volumes.
@@ -85,6 +96,7 @@ impl<'a, E: Engine> Apply<'a, E> {
         }
         self.all(early.into_iter().map(|step| self.run(step).boxed())).await?;
         self.all(strays.into_iter().map(|step| self.run(step).boxed())).await?;
+        self.all(plan.steps.iter().filter(is_spare).map(|step| self.run(step).boxed())).await?;
         if anonymous > 0 {
             let result = "network and volumes are there".to_owned();
             self.observer.observe(Event::Done { part: part(), result, took: began.elapsed() });
@@ -208,6 +220,7 @@ impl<'a, E: Engine> Apply<'a, E> {
         let started = Instant::now();
         self.under_way.send_modify(|count| *count += 1);
         let outcome = self.act(step, &part).await;
+        checkpoint::reached(&place(&step.action)).await;
         self.under_way.send_modify(|count| *count -= 1);
         if let Err(error) = outcome {
             self.observer.observe(Event::Failed { part, why: format!("could not {}", step.action.phrase()) });
@@ -227,11 +240,31 @@ impl<'a, E: Engine> Apply<'a, E> {
         }
     }
 
+    /// Makes a container, or takes over the one that has its name if that is ours and the same.
+    async fn create(&self, service: Service) -> Result<()> {
+        let (names, wanted) = (&self.spec.names, self.spec.container(service));
+        while self.engine.create_container(self.run, names, wanted).await? == Creation::NameTaken {
+            match adopt(self.engine, self.run, names, wanted).await? {
+                Adopted::IsGone => {}
+                Adopted::IsOurs => break,
+                Adopted::Runs => {
+                    self.adopted.lock().map(|mut adopted| adopted.insert(service)).ok();
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_adopted(&self, service: Service) -> bool {
+        self.adopted.lock().is_ok_and(|adopted| adopted.contains(&service))
+    }
+
     async fn act(&self, step: &Step, part: &str) -> Result<()> {
         let names = &self.spec.names;
         match &step.action {
-            Action::CreateNetwork => self.engine.create_network(names).await,
-            Action::CreateVolume(volume) => self.engine.create_volume(names, volume).await,
+            Action::CreateNetwork => self.engine.create_network(self.run, names).await,
+            Action::CreateVolume(volume) => self.engine.create_volume(self.run, names, volume).await,
             Action::BuildImage => {
                 let executable = (self.executable)()?;
                 let build = self.engine.build_image(names, &step.object, &executable);
@@ -244,13 +277,15 @@ impl<'a, E: Engine> Apply<'a, E> {
                 };
                 self.unless_ending(self.engine.pull_image(&step.object, &progress)).await
             }
-            Action::RemoveContainer(id) => self.engine.remove_container(id).await,
-            Action::CreateContainer(service) => {
-                self.engine.create_container(names, self.spec.container(*service)).await.map(drop)
-            }
+            Action::RemoveContainer(id) => self.engine.remove_container(id, Ending::Orderly).await,
+            Action::CreateContainer(service) => self.create(*service).await,
+            Action::PutFiles(service, _) | Action::Start(service) if self.is_adopted(*service) => Ok(()),
             Action::PutFiles(service, files) => self.put(*service, &step.object, files).await,
             Action::EnsureSecrets(service) => {
-                let made = secrets::ensure(self.engine, self.spec, &step.object, *service, self.credentials).await?;
+                let made = match self.is_adopted(*service) {
+                    true => secrets::read(self.engine, &step.object, *service).await?,
+                    false => secrets::ensure(self.engine, self.spec, &step.object, *service, self.credentials).await?,
+                };
                 if let Ok(mut secrets) = self.secrets.lock() {
                     secrets.extend(made);
                 }
@@ -264,6 +299,20 @@ impl<'a, E: Engine> Apply<'a, E> {
                 Err(Error::new(Code::Unexpected, format!("the step {} is not the engine's", step.action.word())))
             }
         }
+    }
+}
+
+/// The checkpoint after a step.
+fn place(action: &Action) -> String {
+    match action {
+        Action::CreateNetwork => "network".to_owned(),
+        Action::CreateVolume(_) => "volume".to_owned(),
+        Action::BuildImage | Action::PullImage(_) => "image".to_owned(),
+        Action::CreateContainer(service) => format!("create:{service}"),
+        Action::PutFiles(service, _) => format!("put-files:{service}"),
+        Action::EnsureSecrets(service) => format!("secrets:{service}"),
+        Action::Start(service) => format!("start:{service}"),
+        other => other.word().to_owned(),
     }
 }
 

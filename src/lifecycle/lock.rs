@@ -31,10 +31,10 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(held(&mut file, project)),
             Err(TryLockError::Error(cause)) => return Err(trouble(cause)),
         }
-        // The text is only for the one who has to wait; the lock is the kernel's.
+        // The text is only for the one who has to wait; the lock is the kernel's. On a full disk it has to do without:
+        // a command that removes something must not need room first.
         let holder = format!("pid {} (qastack {command})", std::process::id());
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
-        written.map_err(trouble)?;
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         Ok(Self { _file: file })
     }
 

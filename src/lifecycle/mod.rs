@@ -1,6 +1,7 @@
 //! Drives a plan: lock, apply in parallel, wait, prove, roll back. It tells what happens as events and never prints.
 
 mod access;
+mod adopt;
 mod apply;
 mod cancel;
 pub mod doctor;
@@ -23,7 +24,7 @@ mod up;
 mod wait;
 
 pub use access::{Access, access};
-pub use cancel::Cancel;
+pub use cancel::{Cancel, Words};
 pub use down::{DownReport, down, plan as plan_down};
 pub use figures::Figures;
 pub use lock::Lock;

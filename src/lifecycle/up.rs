@@ -3,13 +3,15 @@
 use super::apply::Apply;
 use super::event::{Event, Observer};
 use super::wait::{self, DeathWatch, Waits};
-use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, look, ports, prove, reach, rollback};
+use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, look, ports, prove, reach, rollback, secrets};
+use crate::checkpoint;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
 use crate::secret::Secret;
+use crate::stack::labels::RunId;
 use crate::stack::{Action, Observed, Plan, SecretFile, Service, StackSpec, State, Step, plan_up};
 use futures_util::future::FutureExt;
 use jiff::Timestamp;
@@ -93,25 +95,94 @@ pub struct Up<'a, E: Engine> {
     pub state_directory: &'a Path,
 }
 
+/// How often a plan is made anew because what it was made for has changed under it.
+const REPLANS: u32 = 2;
+
 /// Brings the stack up.
+///
+/// # Errors
+/// Whatever keeps it from being proven; what this run made is then removed again.
 pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpReport> {
     let started = Instant::now();
     let http = reach::http_client()?;
-    let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, &http);
-    let before = with.cancel.or(looked).await.map_err(|error| explain_password(error, with.spec))?;
+    let run_id = RunId::new(secrets::random()?.expose().chars().take(16).collect::<String>());
+    let mut replans = 0;
+    let mut has_begun = false;
+    loop {
+        let failure = match attempt(&with, &run_id, options, &http, started).await {
+            Ok(report) => return Ok(report),
+            Err(failure) => failure,
+        };
+        has_begun |= failure.has_begun;
+        if failure.has_moved && replans < REPLANS {
+            let text = "something else stopped a container of the stack meanwhile; looking again".to_owned();
+            with.observer.observe(Event::Warning(text));
+            replans += 1;
+            continue;
+        }
+        let error = explain_password(failure.error, with.spec);
+        return Err(if has_begun { rollback::after(&with, &run_id, options, error).await } else { error });
+    }
+}
+
+/// Why an attempt did not end well.
+struct Failure {
+    error: Error,
+    /// Whether anything may have been made.
+    has_begun: bool,
+    /// Whether it failed because what was planned for has changed.
+    has_moved: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, has_begun: false, has_moved: false }
+    }
+}
+
+/// Looks, plans and carries the plan out, once.
+async fn attempt<E: Engine>(
+    with: &Up<'_, E>,
+    run_id: &RunId,
+    options: UpOptions,
+    http: &reqwest::Client,
+    started: Instant,
+) -> Result<UpReport, Failure> {
+    let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, http);
+    let before = with.cancel.or(looked).await?;
     let plan = plan_up(with.spec, &before)?;
     if options.dry_run {
         return Ok(planned(plan));
     }
-    ports::check(with.engine, with.spec, &plan, &before).await?;
-    let run = Run::new(&with, &plan, &before, &http, started)?;
+    with.cancel.or(checkpoint::passed("observe")).await?;
+    with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
+    let run = Run::new(with, run_id, &plan, &before, http, started)?;
     match run.finish(options).await {
         Ok(report) => Ok(report),
         Err(error) => {
-            let error = explain_password(error, with.spec);
-            Err(rollback::after(&with, &before, options, error).await)
+            let has_moved = has_moved(with, &plan, &before, &error).await;
+            Err(Failure { error, has_begun: true, has_moved })
         }
     }
+}
+
+/// Whether a run failed because a container that ran when it was planned, and was to stay, runs no more: a `down` that
+/// was ended may still be under way in the engine.
+async fn has_moved<E: Engine>(with: &Up<'_, E>, plan: &Plan, before: &Observed, error: &Error) -> bool {
+    if !matches!(error.code(), Code::NotReady | Code::EngineFailed) {
+        return false;
+    }
+    let removed = plan.removed_containers();
+    let project = with.spec.names.project();
+    let was_to_stay = before
+        .containers
+        .iter()
+        .filter(|container| container.is_ours(project) && container.state == State::Running)
+        .filter(|container| !removed.contains(&container.id));
+    let ids: Vec<&String> = was_to_stay.map(|container| &container.id).collect();
+    let Ok(now) = with.cancel.or(with.engine.observe(&with.spec.names, &[])).await else { return false };
+    let runs = |id: &String| now.containers.iter().any(|c| c.id == *id && c.state == State::Running);
+    ids.into_iter().any(|id| !runs(id))
 }
 
 /// Grafana takes its password from the settings only when it starts on an empty volume, which is worth saying.
@@ -167,6 +238,7 @@ struct Run<'a, E: Engine> {
 impl<'a, E: Engine> Run<'a, E> {
     fn new(
         with: &'a Up<'a, E>,
+        id: &'a RunId,
         plan: &'a Plan,
         before: &'a Observed,
         http: &'a reqwest::Client,
@@ -179,7 +251,15 @@ impl<'a, E: Engine> Run<'a, E> {
             plan,
             before,
             http,
-            apply: Apply::new(with.engine, with.spec, with.credentials, with.executable, with.observer, with.cancel),
+            apply: Apply::new(
+                id,
+                with.engine,
+                with.spec,
+                with.credentials,
+                with.executable,
+                with.observer,
+                with.cancel,
+            ),
             waits: Waits::of_run(
                 Service::ALL.into_iter().filter(|service| plan.of(*service).next().is_none()).collect(),
             ),
@@ -197,22 +277,14 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     async fn finish(self, options: UpOptions) -> Result<UpReport> {
-        let removed: Vec<String> = self
-            .plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.action {
-                Action::RemoveContainer(id) => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
+        let removed = self.plan.removed_containers();
         let deaths = DeathWatch::new(self.with.engine, &self.with.spec.names);
         self.apply.until(self.with.cancel.ended(), self.apply.shared(self.plan)).await?;
         let services = [self.exporter().boxed(), self.prometheus().boxed(), self.grafana(options.wait_for).boxed()];
         let ends = async {
             tokio::select! {
                 error = self.with.cancel.ended() => error,
-                error = deaths.unmeant(&removed) => error,
+                error = deaths.unmeant(&removed, || self.running_by_now()) => error,
                 error = self.waits.out_of_time(options.time_out) => error,
             }
         };
@@ -221,12 +293,20 @@ impl<'a, E: Engine> Run<'a, E> {
         self.report().await
     }
 
+    /// The services that this run has started or found running.
+    fn running_by_now(&self) -> Vec<Service> {
+        let done = self.apply.finished();
+        let is_started = |service| done.iter().any(|(step, _)| step.action == Action::Start(service));
+        Service::ALL.into_iter().filter(|service| !self.plan.starts(*service) || is_started(*service)).collect()
+    }
+
     async fn exporter(&self) -> Result<()> {
         let began = Instant::now();
         let service = Service::TestMetrics;
         self.apply.service(self.plan, service).await?;
         let waiting = || self.wait(service, "its first answer on /readyz");
         wait::answers(self.http, &self.exporter, "/readyz", waiting).await?;
+        checkpoint::reached("ready:test-metrics").await;
         self.exporter_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.reload_exporter(step).await?;
@@ -241,6 +321,7 @@ impl<'a, E: Engine> Run<'a, E> {
         self.apply.service(self.plan, service).await?;
         let waiting = || self.wait(service, "its first answer on /-/ready");
         wait::answers(self.http, &self.prometheus_url, "/-/ready", waiting).await?;
+        checkpoint::reached("ready:prometheus").await;
         self.prometheus_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
             self.load_prometheus(step, None).await?;
@@ -272,6 +353,7 @@ impl<'a, E: Engine> Run<'a, E> {
         if wait_for == WaitFor::Proven {
             self.wait(service, "the exporter");
             answered(&self.exporter_answers).await;
+            checkpoint::reached("prove").await;
             let since = self.services_started_at().await?;
             prove::sample(&client, since, |trouble| self.wait(service, trouble)).await?;
             let _ = self.proven.set(self.started.elapsed().as_secs_f64());
@@ -291,6 +373,7 @@ impl<'a, E: Engine> Run<'a, E> {
             }
         };
         grafana::wait_ready(client, POLL, starting).await?;
+        checkpoint::reached("ready:grafana").await;
         self.with.observer.observe(Event::Working {
             part: Service::Grafana.to_string(),
             doing: "data source, folder, dashboards".to_owned(),

@@ -93,23 +93,42 @@ pub struct DeathWatch<'a, E: Engine> {
     deaths: BoxStream<'static, Death>,
 }
 
+/// How long it takes until an engine whose events have ended is listened to again.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 impl<'a, E: Engine> DeathWatch<'a, E> {
     /// Listens from now on; to be made before anything starts.
     pub fn new(engine: &'a E, names: &'a Names) -> Self {
         Self { engine, names, deaths: engine.deaths(names) }
     }
 
-    /// Completes, with the error that tells of it, once a container dies that nobody meant to stop.
+    /// Completes, with the error that tells of it, once a container dies that nobody meant to stop, or the engine is
+    /// gone and does not come back.
     ///
-    /// `meant` are the ids of containers that the plan removes.
-    pub async fn unmeant(mut self, meant: &[String]) -> Error {
-        while let Some(death) = self.deaths.next().await {
-            if !meant.contains(&death.container) {
-                return self.dead(&death).await;
+    /// `meant` are the ids of containers that the plan removes; `started` tells which services run by now.
+    pub async fn unmeant(mut self, meant: &[String], started: impl Fn() -> Vec<Service>) -> Error {
+        loop {
+            while let Some(death) = self.deaths.next().await {
+                if !meant.contains(&death.container) {
+                    return self.dead(&death).await;
+                }
+            }
+            // Nobody tells of what happens until the engine is listened to again: it has to be looked at.
+            tokio::time::sleep(INTERVAL).await;
+            self.deaths = self.engine.deaths(self.names);
+            let started = started();
+            let now = match self.engine.observe(self.names, &[]).await {
+                Ok(now) => now,
+                Err(error) => return error,
+            };
+            let project = self.names.project();
+            let ended = not_running(&now, project).into_iter().find(|(service, _)| started.contains(service));
+            if let Some((service, _)) = ended {
+                let there = now.container(project, service);
+                let container = there.map_or_else(|| self.names.container(service), |there| there.id.clone());
+                return self.dead(&Death { service, container }).await;
             }
         }
-        // The engine's events are gone, so is most likely the engine; the work's own calls will tell.
-        std::future::pending().await
     }
 
     async fn dead(&self, death: &Death) -> Error {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::event::{Event, Observer};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use style::Style;
 
@@ -37,12 +38,14 @@ pub enum Format {
     Json,
 }
 
-/// Where events and answers go.
-#[derive(Debug)]
+/// Where events and answers go. A clone goes to the same place.
+#[derive(Debug, Clone)]
 pub struct Output {
     format: Format,
-    sink: Sink,
+    sink: Arc<Sink>,
     style: Style,
+    /// Whether the answer was printed: there is only one.
+    finished: Arc<Mutex<bool>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +65,7 @@ impl Output {
             (false, true) => Sink::Live(live::Live::new()),
             (false, false) => Sink::Plain(plain::Plain::new()),
         };
-        Self { format, sink, style }
+        Self { format, sink: Arc::new(sink), style, finished: Arc::default() }
     }
 
     /// How text on stdout may be styled; without colours where nobody would see them.
@@ -78,7 +81,12 @@ impl Output {
 
     /// Prints the answer or the error, and returns the exit code.
     pub fn finish(&self, command: &str, answer: Result<Answer>) -> u8 {
-        if let Sink::Live(live) = &self.sink {
+        // A signal may end the process while the answer is being printed: then that one is waited for, and stays.
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *finished, true) {
+            return answer.map_or_else(|error| error.code().exit(), |_| 0);
+        }
+        if let Sink::Live(live) = &*self.sink {
             live.clear();
         }
         // Whoever ends what has no end of its own need not be told so.
@@ -127,7 +135,7 @@ pub fn ask(question: &str) {
 
 impl Observer for Output {
     fn observe(&self, event: Event) {
-        match &self.sink {
+        match &*self.sink {
             Sink::Live(live) => live.show(&event),
             Sink::Plain(plain) => plain.show(&event),
             Sink::Silent => {}

@@ -99,8 +99,8 @@ pub struct ObservedContainer {
     pub error: String,
     /// How often the engine has started it again.
     pub restarts: i64,
-    /// The names of the networks it is in.
-    pub networks: BTreeSet<String>,
+    /// The networks it is in, with the engine's id of each; the id is empty where it was never started.
+    pub networks: BTreeMap<String, String>,
     /// The names of the volumes it mounts.
     pub volumes: BTreeSet<String>,
 }

@@ -5,8 +5,8 @@
 
 use super::observed::is_ours;
 use super::{
-    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, SecretFile, Service, StackSpec, State,
-    differences, labels,
+    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, ObservedNetwork, SecretFile, Service, StackSpec,
+    State, differences, labels,
 };
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -122,6 +122,15 @@ impl Plan {
         self.steps.iter().any(|step| step.action == Action::Start(service))
     }
 
+    /// The ids of the containers that it removes.
+    pub fn removed_containers(&self) -> Vec<String> {
+        let removed = self.steps.iter().filter_map(|step| match &step.action {
+            Action::RemoveContainer(id) => Some(id.clone()),
+            _ => None,
+        });
+        removed.collect()
+    }
+
     pub(super) fn add(
         &mut self,
         action: Action,
@@ -143,6 +152,11 @@ pub fn plan_up(spec: &StackSpec, observed: &Observed) -> Result<Plan> {
         plan.add(Action::RemoveContainer(stray.id.clone()), &stray.name, reason, None);
     }
     let network = spec.names.network();
+    // The engine lets a name be given twice when two ask at once, and then connects nothing to either.
+    for spare in spare_networks(spec, observed) {
+        let reason = "a second network of this name";
+        plan.add(Action::RemoveNetwork(spare.id.clone()), &network, reason, None);
+    }
     if !observed.networks.iter().any(|known| known.name == network) {
         plan.add(Action::CreateNetwork, network, "missing", None);
     }
@@ -232,15 +246,30 @@ fn refuse_foreign(spec: &StackSpec, observed: &Observed) -> Result<()> {
     Ok(())
 }
 
-/// Containers with our label that are not the one of their service.
+/// Containers with our label that are not the one of their service, or are in a network that goes.
 fn strays<'a>(spec: &StackSpec, observed: &'a Observed) -> Vec<&'a ObservedContainer> {
-    let project = spec.names.project();
-    observed
-        .containers
-        .iter()
-        .filter(|container| container.is_ours(project))
-        .filter(|container| container.service().is_none_or(|service| container.name != spec.names.container(service)))
-        .collect()
+    let (project, network) = (spec.names.project(), spec.names.network());
+    let spare = spare_networks(spec, observed);
+    let is_in_spare = |container: &ObservedContainer| {
+        container.networks.get(&network).is_some_and(|id| spare.iter().any(|spare| spare.id == *id))
+    };
+    let has_no_service = |container: &ObservedContainer| {
+        container.service().is_none_or(|service| container.name != spec.names.container(service))
+    };
+    let ours = observed.containers.iter().filter(|container| container.is_ours(project));
+    ours.filter(|container| has_no_service(container) || is_in_spare(container)).collect()
+}
+
+/// Networks of our name beside the one that most of our containers are in.
+fn spare_networks<'a>(spec: &StackSpec, observed: &'a Observed) -> Vec<&'a ObservedNetwork> {
+    let name = spec.names.network();
+    let mut same: Vec<&ObservedNetwork> = observed.networks.iter().filter(|network| network.name == name).collect();
+    let members = |network: &ObservedNetwork| {
+        observed.containers.iter().filter(|container| container.networks.get(&name) == Some(&network.id)).count()
+    };
+    // Of two that are alike every run chooses the same one.
+    same.sort_by_key(|network| (std::cmp::Reverse(members(network)), network.id.clone()));
+    same.into_iter().skip(1).collect()
 }
 
 fn plan_image(plan: &mut Plan, container: &ContainerSpec, observed: &Observed) {
@@ -257,8 +286,12 @@ fn plan_image(plan: &mut Plan, container: &ContainerSpec, observed: &Observed) {
 fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, observed: &Observed) {
     let service = wanted.service;
     let name = spec.names.container(service);
+    let strays = strays(spec, observed);
     let there = observed.containers.iter().find(|container| {
-        container.is_ours(spec.names.project()) && container.name == name && container.service() == Some(service)
+        container.is_ours(spec.names.project())
+            && container.name == name
+            && container.service() == Some(service)
+            && !strays.iter().any(|stray| stray.id == container.id)
     });
     let Some(there) = there else {
         plan.add(Action::CreateContainer(service), &name, "missing", Some(service));
@@ -325,8 +358,12 @@ fn misfit(spec: &StackSpec, wanted: &ContainerSpec, there: &ObservedContainer, o
     if reasons.is_empty() && observed.image(reference).is_some_and(|image| image.id != there.image_id) {
         reasons.push(format!("{reference} is another image now"));
     }
-    if !there.networks.contains(&spec.names.network()) {
-        reasons.push("it is not in the stack's network".to_owned());
+    let is_gone = |id: &String| !id.is_empty() && !observed.networks.iter().any(|network| network.id == *id);
+    match there.networks.get(&spec.names.network()) {
+        None => reasons.push("it is not in the stack's network".to_owned()),
+        // The engine holds it to the network's id, and cannot start it in another one of the same name.
+        Some(id) if is_gone(id) => reasons.push("the network it was made in is gone".to_owned()),
+        Some(_) => {}
     }
     if matches!(there.state, State::Dead | State::Paused | State::Removing | State::Restarting) {
         reasons.push(format!("it is {}", there.state.word()));

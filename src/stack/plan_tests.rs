@@ -5,6 +5,10 @@ use crate::settings::StackSettings;
 use crate::stack::{ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume};
 use std::collections::BTreeSet;
 
+fn run() -> labels::RunId {
+    labels::RunId::new("r")
+}
+
 const TAG: &str = "0123456789ab";
 
 fn spec_of(yaml: &str) -> StackSpec {
@@ -26,7 +30,7 @@ fn running(spec: &StackSpec) -> Observed {
     let container = |container: &ContainerSpec| ObservedContainer {
         id: format!("id-{}", container.service),
         name: names.container(container.service),
-        labels: labels::container(names, container),
+        labels: labels::container(&run(), names, container),
         state: State::Running,
         image_id: format!("sha256:{}", container.service),
         image: container.image.reference().to_owned(),
@@ -36,19 +40,23 @@ fn running(spec: &StackSpec) -> Observed {
         out_of_memory: false,
         error: String::new(),
         restarts: 0,
-        networks: BTreeSet::from([names.network()]),
-        volumes: container.mounts.iter().map(|mount| names.volume(mount.part)).collect(),
+        networks: BTreeMap::from([(names.network(), "net".to_owned())]),
+        volumes: container.mounts.iter().map(|mount| names.volume(mount.part)).collect::<BTreeSet<_>>(),
     };
     let files = spec.containers.iter().flat_map(|container| {
         container.files.iter().map(|file| ((container.service, file.path.clone()), file.contents.clone()))
     });
     Observed {
         containers: spec.containers.iter().map(container).collect(),
-        networks: vec![ObservedNetwork { id: "net".to_owned(), name: names.network(), labels: labels::network(names) }],
+        networks: vec![ObservedNetwork {
+            id: "net".to_owned(),
+            name: names.network(),
+            labels: labels::network(&run(), names),
+        }],
         volumes: spec
             .volume_parts()
             .into_iter()
-            .map(|part| ObservedVolume { name: names.volume(part), labels: labels::volume(names, part) })
+            .map(|part| ObservedVolume { name: names.volume(part), labels: labels::volume(&run(), names, part) })
             .collect(),
         images: spec.containers.iter().map(image).collect(),
         files: files.collect(),

@@ -1,10 +1,13 @@
 //! Containers: made hardened, started, signalled, stopped, removed.
 
 use super::failure::{Call, or_gone, status, words};
+use super::observe;
+use crate::engine::{Creation, Ending};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::settings::Restart;
-use crate::stack::{Begins, ContainerSpec, Names, labels};
+use crate::stack::labels::{self, RunId};
+use crate::stack::{Begins, ContainerSpec, Names};
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
@@ -17,23 +20,25 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 const SECOND: i64 = 1_000_000_000;
 /// Open files. Plenty for these services, and below what any engine has itself: not every host lets it be raised.
 const NOFILE: i64 = 4096;
+/// How long a removal that is under way may take.
+const REMOVAL: Duration = Duration::from_secs(30);
 
-/// Makes a container.
-pub async fn create(docker: &Docker, names: &Names, spec: &ContainerSpec) -> Result<String> {
+/// Makes a container, unless something has its name.
+pub async fn create(docker: &Docker, run: &RunId, names: &Names, spec: &ContainerSpec) -> Result<Creation> {
     let name = names.container(spec.service);
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let made = docker
-        .create_container(Some(options), body(names, spec))
-        .await
-        .call(|| format!("create the container {name}"))?;
-    Ok(made.id)
+    match docker.create_container(Some(options), body(run, names, spec)).await {
+        Err(cause) if status(&cause) == Some(409) => Ok(Creation::NameTaken),
+        other => other.call(|| format!("create the container {name}")).map(|_| Creation::Made),
+    }
 }
 
-fn body(names: &Names, spec: &ContainerSpec) -> ContainerCreateBody {
+fn body(run: &RunId, names: &Names, spec: &ContainerSpec) -> ContainerCreateBody {
     let port = format!("{}/tcp", spec.service.container_port());
     let endpoint =
         EndpointSettings { aliases: Some(vec![spec.service.name().to_owned()]), ..EndpointSettings::default() };
@@ -51,7 +56,7 @@ fn body(names: &Names, spec: &ContainerSpec) -> ContainerCreateBody {
             start_period: Some(30 * SECOND),
             ..HealthConfig::default()
         }),
-        labels: Some(labels::container(names, spec).into_iter().collect()),
+        labels: Some(labels::container(run, names, spec).into_iter().collect()),
         stop_timeout: Some(spec.stop_timeout_seconds as i64),
         host_config: Some(host_config(names, spec, &port)),
         networking_config: Some(NetworkingConfig {
@@ -146,21 +151,39 @@ pub async fn signal(docker: &Docker, container: &str, signal: &str) -> Result<()
     docker.kill_container(container, Some(options)).await.call(|| format!("send {signal} to {container}"))
 }
 
-/// Stops in the container's own time-out, then removes it and its anonymous volumes.
-pub async fn remove(docker: &Docker, container: &str) -> Result<()> {
-    let stopped = docker.stop_container(container, None::<bollard::query_parameters::StopContainerOptions>).await;
-    // A container that cannot be stopped any more, as one that is being removed, is removed all the same.
-    match stopped {
-        Err(cause) if status(&cause) == Some(404) => return Ok(()),
-        Err(cause) if status(&cause).is_none() => return Err(cause).call(|| format!("stop the container {container}")),
-        _ => {}
+/// Ends a container and removes it with its anonymous volumes.
+pub async fn remove(docker: &Docker, container: &str, ending: Ending) -> Result<()> {
+    if ending == Ending::Orderly {
+        let stopped = docker.stop_container(container, None::<bollard::query_parameters::StopContainerOptions>).await;
+        // A container that cannot be stopped any more, as one that is being removed, is removed all the same.
+        match stopped {
+            Err(cause) if status(&cause) == Some(404) => return Ok(()),
+            Err(cause) if status(&cause).is_none() => {
+                return Err(cause).call(|| format!("stop the container {container}"));
+            }
+            _ => {}
+        }
     }
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match docker.remove_container(container, Some(options)).await {
-        // Somebody else is removing it already.
-        Err(cause) if status(&cause) == Some(409) => Ok(()),
+        Err(cause) if status(&cause) == Some(409) => gone(docker, container).await,
         other => or_gone(other).call(|| format!("remove the container {container}")),
     }
+}
+
+/// Waits until a container is gone that somebody else is removing already: what it holds can go only then.
+async fn gone(docker: &Docker, container: &str) -> Result<()> {
+    let deadline = Instant::now() + REMOVAL;
+    while observe::container(docker, container).await?.is_some() {
+        if Instant::now() > deadline {
+            let message = format!("the container {container} is being removed since {} s", REMOVAL.as_secs());
+            return Err(Error::new(Code::EngineFailed, message)
+                .hint("Restart the engine where it stays so; then run the command again.")
+                .retryable());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// The last lines on stdout and stderr together.

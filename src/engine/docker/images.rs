@@ -21,7 +21,12 @@ pub async fn pull(docker: &Docker, reference: &str, progress: &(dyn Fn(Transfer)
     let mut stream = docker.create_image(Some(options), None, credentials(reference).await);
     let mut layers = Layers::default();
     while let Some(message) = stream.next().await {
-        let message = message.map_err(|cause| unavailable(reference, &cause))?;
+        let message = match message {
+            Err(cause @ (Cause::DockerResponseServerError { .. } | Cause::DockerStreamError { .. })) => {
+                return Err(unavailable(reference, &cause));
+            }
+            other => other.call(|| format!("pull {reference}"))?,
+        };
         if let Some(transfer) = layers.take(&message) {
             progress(transfer);
         }

@@ -82,7 +82,13 @@ fn observed_container(inspect: ContainerInspectResponse) -> ObservedContainer {
         out_of_memory: state.oom_killed.unwrap_or_default(),
         error: state.error.unwrap_or_default(),
         restarts: inspect.restart_count.unwrap_or_default(),
-        networks: inspect.network_settings.and_then(|n| n.networks).unwrap_or_default().into_keys().collect(),
+        networks: inspect
+            .network_settings
+            .and_then(|settings| settings.networks)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, endpoint)| (name, endpoint.network_id.unwrap_or_default()))
+            .collect(),
         volumes: inspect.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
     }
 }

@@ -1,0 +1,33 @@
+//! Named places of a run at which a test can hold it, to end it there as a crash would.
+//!
+//! With `QASTACK_CHECKPOINT=NAME` a run that comes to the place of that name writes the file that
+//! `QASTACK_CHECKPOINT_MARKER` names and goes no further; it still hears signals. Without the variables, which nobody
+//! has by chance, a place is one comparison. They are in the release build, since that is the one that is tested.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+struct Wanted {
+    name: String,
+    marker: PathBuf,
+}
+
+static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
+
+/// Comes to a place: goes on, unless a test wants the run held here.
+pub async fn reached(name: &str) {
+    let wanted = WANTED.get_or_init(|| {
+        let marker = std::env::var_os("QASTACK_CHECKPOINT_MARKER")?;
+        Some(Wanted { name: std::env::var("QASTACK_CHECKPOINT").ok()?, marker: marker.into() })
+    });
+    let Some(wanted) = wanted.as_ref().filter(|wanted| wanted.name == name) else { return };
+    if std::fs::write(&wanted.marker, name).is_ok() {
+        std::future::pending().await
+    }
+}
+
+/// The same, for where a run is waited for as work that can fail.
+pub async fn passed(name: &str) -> crate::error::Result<()> {
+    reached(name).await;
+    Ok(())
+}
