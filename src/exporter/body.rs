@@ -196,6 +196,15 @@ pub async fn read(headers: &HeaderMap, mut body: Body, limit: u64, memory: &Memo
 }
 
 impl Sent {
+    /// A part of a body that was read already: what it takes to unpack it is counted by itself.
+    ///
+    /// # Errors
+    /// 503 without memory.
+    pub fn part(bytes: Bytes, memory: &Memory) -> Result<Sent, Problem> {
+        let share = Arc::clone(&memory.units).try_acquire_many_owned(1).map_err(|_| busy())?;
+        Ok(Sent { bytes, share: Share(share) })
+    }
+
     /// Unpacks it. This works for as long as the inflated size takes: call it where blocking is allowed.
     ///
     /// # Errors

@@ -4,11 +4,11 @@ use super::access::{Access, hash_of_file};
 use super::clock::Clock;
 use super::data_dir::{self, Place, Surroundings};
 use super::state::{Durable, Exporter, InForce};
-use super::{connections, routes};
+use super::{connections, retention, routes};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::settings::{LoadedServe, ServeSettings};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Retention, Store, StoreOptions};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,10 +55,17 @@ where
     });
     let router = routes::router(Arc::clone(&exporter));
     let (failed, failure) = tokio::sync::oneshot::channel();
+    let kept = Arc::clone(&exporter);
     let opening = tokio::spawn(async move {
-        if let Err(error) = opening.await {
-            // Nobody listens any more where the exporter was stopped meanwhile.
-            let _ = failed.send(error);
+        match opening.await {
+            Err(error) => {
+                // Nobody listens any more where the exporter was stopped meanwhile.
+                let _ = failed.send(error);
+            }
+            Ok(()) => {
+                drop(failed);
+                retention::keep(kept).await;
+            }
         }
     });
     let mut trouble = None;
@@ -159,11 +166,6 @@ async fn open_store(exporter: Arc<Exporter>, surroundings: Surroundings) -> Resu
 }
 
 fn store_options(in_force: &InForce) -> StoreOptions {
-    let history = &in_force.settings.history;
-    StoreOptions {
-        rules: in_force.rules.clone(),
-        retention_days: u32::try_from(history.executions.as_secs().div_ceil(86_400)).unwrap_or(u32::MAX),
-        max_bytes: history.size.map(crate::settings::Memory::bytes),
-        ..StoreOptions::default()
-    }
+    let Retention { days, max_bytes } = in_force.retention();
+    StoreOptions { rules: in_force.rules.clone(), retention_days: days, max_bytes, ..StoreOptions::default() }
 }

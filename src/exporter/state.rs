@@ -4,17 +4,20 @@ use super::access::{Access, Holder, TokenHash};
 use super::body::{self, BodyLimits, Memory, Packing, Sent};
 use super::clock::Clock;
 use super::metrics::Rendered;
+use super::pace::Pace;
 use super::problem::Problem;
 use super::sample_store::SampleStore;
 use super::shown::Shown;
 use crate::quality::Rules;
 use crate::reports::{Limits, NameRules};
 use crate::settings::{LoadedServe, Reading, ServeSettings};
-use crate::store::{Rejection, Scope, Snapshot, Store};
+use crate::store::{Rejection, Retention, Scope, Snapshot, Store};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// Uploads that are read at once. The store has one writer; more readers would only make each of them slower.
@@ -74,6 +77,17 @@ impl InForce {
     }
 }
 
+impl InForce {
+    /// What is kept of what was stored.
+    pub fn retention(&self) -> Retention {
+        let history = &self.settings.history;
+        Retention {
+            days: u32::try_from(history.executions.as_secs().div_ceil(86_400)).unwrap_or(u32::MAX),
+            max_bytes: history.size.map(crate::settings::Memory::bytes),
+        }
+    }
+}
+
 /// What all handlers share.
 #[derive(Debug)]
 pub struct Exporter {
@@ -84,6 +98,7 @@ pub struct Exporter {
     started_at: i64,
     memory: Memory,
     readers: Arc<Semaphore>,
+    pace: Pace,
     rendered: Mutex<Option<Rendered>>,
 }
 
@@ -107,6 +122,7 @@ impl Exporter {
             started_at: clock.now().as_second(),
             clock,
             readers: Arc::new(Semaphore::new(READERS)),
+            pace: Pace::default(),
             rendered: Mutex::new(None),
         }
     }
@@ -124,6 +140,14 @@ impl Exporter {
         self.clock.now().as_second()
     }
 
+    /// Waits by the clock.
+    pub async fn wait(&self, period: jiff::SignedDuration) {
+        // Past the end of all calendars nothing is due any more.
+        if let Ok(moment) = self.clock.now().checked_add(period) {
+            self.clock.until(moment).await;
+        }
+    }
+
     /// When the process started, in seconds since 1970.
     pub fn started_at(&self) -> i64 {
         self.started_at
@@ -136,10 +160,11 @@ impl Exporter {
 
     /// Puts other settings in force.
     pub async fn apply(&self, in_force: InForce) {
-        let rules = in_force.rules.clone();
+        let (rules, retention) = (in_force.rules.clone(), in_force.retention());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         *lock(&self.rendered) = None;
         if let Some(store) = self.open_store() {
+            store.set_retention(retention);
             self.refresh_sample(&store.snapshot()).await;
             // Everything is folded again in the background; the old figures are served until that is done.
             tokio::spawn(async move {
@@ -196,6 +221,21 @@ impl Exporter {
         let book = self.open_store();
         let find = |hash: &TokenHash| book.as_ref()?.authenticate(&hash.0, self.now());
         self.in_force().access.authorize(headers, scope, project, find)
+    }
+
+    /// Lets a holder of a token pass who may bring something to this project, and who does not bring too much.
+    ///
+    /// # Errors
+    /// 401, 403, and 429 with `Retry-After` in words.
+    pub fn authorize_upload(&self, headers: &HeaderMap, project: &str) -> Result<Holder, Problem> {
+        let holder = self.authorize(headers, Scope::Ingest, Some(project))?;
+        let in_force = self.in_force();
+        let uploads = &in_force.settings.uploads;
+        let rate = if holder.id.is_some() { Some(uploads.rate) } else { uploads.admin_rate };
+        match rate {
+            Some(rate) => self.pace.admit(holder, rate, Instant::now()).map(|()| holder),
+            None => Ok(holder),
+        }
     }
 
     /// Lets a reader pass: everybody where reading is open, else the holder of a token who may read.
@@ -263,6 +303,16 @@ impl Exporter {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(stopping()),
         }
+    }
+
+    /// Unpacks a file of a form, of which the others left so many bytes. Call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// What unpacking says.
+    pub fn unpack_part(&self, bytes: Bytes, left: u64) -> Result<Sent, Problem> {
+        let limits = BodyLimits { inflated: left, ..self.in_force().body_limits };
+        let packing = Packing::sniff(&bytes);
+        Sent::part(bytes, &self.memory)?.unpack(packing, &limits, &self.memory)
     }
 
     /// What is shown now.

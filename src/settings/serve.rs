@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// How the exporter reads and computes.
@@ -73,6 +74,10 @@ pub struct UploadSettings {
     pub tests: u64,
     /// What all uploads together may occupy while they are read.
     pub memory: Memory,
+    /// Uploads a second that each token may bring in the mean, ten seconds' worth of them at once.
+    pub rate: NonZeroU32,
+    /// The same for the administrator's own token; without it that one is not limited.
+    pub admin_rate: Option<NonZeroU32>,
 }
 
 impl Default for UploadSettings {
@@ -83,6 +88,8 @@ impl Default for UploadSettings {
             ratio: 300,
             tests: 200_000,
             memory: Memory::mebibytes(96),
+            rate: NonZeroU32::MIN.saturating_add(199),
+            admin_rate: None,
         }
     }
 }

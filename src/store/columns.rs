@@ -107,9 +107,12 @@ fn outcome_of(code: u8) -> Outcome {
     }
 }
 
-/// A duration in whole microseconds.
+/// The longest duration that is kept, a century in microseconds: sums of many stay in the range of the database.
+pub(super) const LONGEST: u64 = 100 * 365 * 86_400 * 1_000_000;
+
+/// A duration in whole microseconds, a century at most.
 pub(super) fn microseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(LONGEST)
 }
 
 /// Whether what the report says of an execution's attempts is kept.

@@ -58,11 +58,20 @@ pub enum StoreError {
         /// What SQLite says.
         reason: String,
     },
+    /// Too much waits for the writer, or another process holds the file. Nothing of the refused call was stored.
+    #[error("the store is busy")]
+    Busy,
     /// The idempotency key was used for other content.
     #[error("the idempotency key {key:?} was used before, for other content")]
     Conflict {
         /// The key.
         key: String,
+    },
+    /// A name that must be free is not.
+    #[error("there is a {what} already")]
+    Taken {
+        /// What has the name.
+        what: String,
     },
     /// What was asked for is not there.
     #[error("there is no {what}")]
@@ -112,6 +121,7 @@ impl From<rusqlite::Error> for StoreError {
             error.sqlite_error().is_some_and(|code| code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::SystemIoFailure) if no_room => Self::Full { reason: error.to_string() },
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { reason: error.to_string() },
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Damaged { reason: error.to_string() }
@@ -134,10 +144,15 @@ impl From<StoreError> for Error {
             StoreError::InUse { .. } => {
                 Error::new(Code::Locked, message).hint("Stop the other exporter, or give this one a store of its own.")
             }
+            StoreError::Busy => Error::new(Code::Locked, message)
+                .hint("Another process holds the store's file: end it, or try again.")
+                .retryable(),
             StoreError::Full { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Free space, raise the size limit, or shorten the retention; what was stored is safe.")
                 .retryable(),
-            StoreError::Conflict { .. } | StoreError::Invalid { .. } => Error::new(Code::ReportRejected, message),
+            StoreError::Conflict { .. } | StoreError::Taken { .. } | StoreError::Invalid { .. } => {
+                Error::new(Code::ReportRejected, message)
+            }
             StoreError::Unknown { .. } => Error::new(Code::Usage, message),
             StoreError::Closed => Error::new(Code::Unexpected, message).retryable(),
             StoreError::Failed(_) => Error::new(Code::Unexpected, message),

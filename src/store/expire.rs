@@ -3,7 +3,7 @@
 //! The writer saves the folded state before any report goes: roll-ups and counters outlive it.
 
 use super::error::StoreError;
-use super::model::StoreOptions;
+use super::model::Retention;
 use super::writer::{Applying, Work};
 use crate::quality::{Day, Window};
 use rusqlite::Connection;
@@ -12,23 +12,26 @@ use tokio::sync::oneshot::Sender;
 /// Reports that go in one transaction, so that nobody waits long.
 const AT_ONCE: i64 = 1000;
 
+/// Bytes of executions after which a transaction has enough: a thousand large reports would take seconds.
+const BYTES_AT_ONCE: u64 = 4 << 20;
+
 /// Removes some of what is to go, as far as the saved state has it.
 pub(super) struct Expire {
-    options: StoreOptions,
+    retention: Retention,
     now: i64,
     removed: u64,
     answer: Sender<Result<u64, StoreError>>,
 }
 
 impl Expire {
-    pub(super) fn new(options: StoreOptions, now: i64, answer: Sender<Result<u64, StoreError>>) -> Self {
-        Self { options, now, removed: 0, answer }
+    pub(super) fn new(retention: Retention, now: i64, answer: Sender<Result<u64, StoreError>>) -> Self {
+        Self { retention, now, removed: 0, answer }
     }
 }
 
 impl Work for Expire {
     fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
-        let reports = outdated(applying.connection, &self.options, self.now)?;
+        let reports = outdated(applying.connection, self.retention, self.now)?;
         remove(applying.connection, &reports)?;
         self.removed = reports.len() as u64;
         Ok(())
@@ -41,20 +44,35 @@ impl Work for Expire {
 }
 
 /// The reports that are to go first, of those that the saved state has.
-pub(super) fn outdated(connection: &Connection, options: &StoreOptions, now: i64) -> Result<Vec<i64>, StoreError> {
-    let first_kept = Window::ending(Day::of(now), options.retention_days).first.start();
+pub(super) fn outdated(connection: &Connection, retention: Retention, now: i64) -> Result<Vec<i64>, StoreError> {
+    let first_kept = Window::ending(Day::of(now), retention.days).first.start();
     let mut by_age = connection.prepare_cached(
-        "SELECT id FROM report WHERE at < ?1 AND id <= (SELECT through FROM folded) ORDER BY at LIMIT ?2",
+        "SELECT id, length(executions) FROM report \
+         WHERE at < ?1 AND id <= (SELECT through FROM folded) ORDER BY at LIMIT ?2",
     )?;
-    let ids = by_age.query_map([first_kept, AT_ONCE], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    let Some(limit) = options.max_bytes.filter(|_| ids.is_empty()) else { return Ok(ids) };
+    let ids = first_ones(by_age.query([first_kept, AT_ONCE])?)?;
+    let Some(limit) = retention.max_bytes.filter(|_| ids.is_empty()) else { return Ok(ids) };
     // Near the limit: nine tenths of it are used.
     if used_bytes(connection)? <= limit - limit / 10 {
         return Ok(ids);
     }
-    let mut oldest = connection
-        .prepare_cached("SELECT id FROM report WHERE id <= (SELECT through FROM folded) ORDER BY at LIMIT min(?1, (SELECT count(*) / 20 + 1 FROM report))")?;
-    Ok(oldest.query_map([AT_ONCE], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    let mut oldest = connection.prepare_cached(
+        "SELECT id, length(executions) FROM report WHERE id <= (SELECT through FROM folded) \
+         ORDER BY at LIMIT min(?1, (SELECT count(*) / 20 + 1 FROM report))",
+    )?;
+    first_ones(oldest.query([AT_ONCE])?)
+}
+
+/// The reports of these rows, at least one of them, until they are enough for one transaction.
+fn first_ones(mut rows: rusqlite::Rows<'_>) -> Result<Vec<i64>, StoreError> {
+    let (mut ids, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES_AT_ONCE
+        && let Some(row) = rows.next()?
+    {
+        ids.push(row.get(0)?);
+        bytes += row.get::<_, u64>(1)?;
+    }
+    Ok(ids)
 }
 
 /// The bytes of the file that are in use; pages of removed reports are used again before the file grows.

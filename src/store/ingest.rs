@@ -5,11 +5,10 @@ use super::error::StoreError;
 use super::index::{self, NewTest};
 use super::live::{FoldableReport, Hash, Live};
 use super::model::{NewReport, Receipt, RunMeta};
-use super::writer::{Applying, Work};
+use super::writer::Applying;
 use crate::quality::{Day, Observation};
 use crate::reports::{Counts, Execution, Warning};
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::oneshot::Sender;
 
 /// Warnings of one report that are kept word for word.
 const KEPT_WARNINGS: usize = 50;
@@ -18,6 +17,8 @@ const KEPT_WARNINGS: usize = 50;
 #[derive(Debug)]
 pub(super) struct Prepared {
     new: NewReport,
+    /// How many reports its push has.
+    of: usize,
     at: i64,
     identity: Hash,
     content: Hash,
@@ -28,8 +29,14 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Works out hashes, sizes and texts: the caller's share of the work, so that the writer has little to do.
-    pub(super) fn new(mut new: NewReport) -> Result<Self, StoreError> {
+    /// Works out hashes, sizes and texts: the caller's share of the work, so that the writer has little to do. It is
+    /// the report with this number, from 0, of a push of so many.
+    pub(super) fn part(mut new: NewReport, number: usize, of: usize) -> Result<Self, StoreError> {
+        if number > 0
+            && let Some(key) = &mut new.idempotency_key
+        {
+            *key = format!("{key}{PART}{number}/{of}");
+        }
         if new.project.trim().is_empty() {
             return Err(StoreError::Invalid { reason: "the project's key is empty".to_owned() });
         }
@@ -53,12 +60,19 @@ impl Prepared {
             fingerprints: new.report.executions.iter().map(|execution| index::fingerprint(&execution.test)).collect(),
             details: columns::encode_details(&new.report.executions),
             format: word(&new.report.format),
+            of,
             new,
         })
     }
 
-    pub(super) fn received_at(&self) -> i64 {
-        self.new.received_at
+    /// About how many rows it takes.
+    pub(super) fn rows(&self) -> usize {
+        1 + self.new.report.executions.len()
+    }
+
+    /// Counts it among the pushes of its format, with what became of it.
+    pub(super) fn count(&self, applying: &mut Applying<'_>, result: &str) {
+        applying.tally.push(&self.format, result, self.new.bytes);
     }
 
     /// Executions, sorted by test as the columns want them.
@@ -128,17 +142,28 @@ fn code(meta: &RunMeta) -> Option<Hash> {
     ]))
 }
 
+/// What separates the key of a push from the number of a report in it; no key that came in a header holds it.
+const PART: char = '\n';
+
 /// A report that is being stored.
-pub(super) struct ReportWork {
-    prepared: Prepared,
-    answer: Sender<Result<Receipt, StoreError>>,
-    outcome: Option<Result<Receipt, StoreError>>,
+pub(super) struct Storing {
+    pub(super) prepared: Prepared,
+    pub(super) outcome: Option<Result<Receipt, StoreError>>,
     stored: Option<(FoldableReport, Vec<NewTest>, Option<String>)>,
 }
 
-impl ReportWork {
-    pub(super) fn new(prepared: Prepared, answer: Sender<Result<Receipt, StoreError>>) -> Self {
-        Self { prepared, answer, outcome: None, stored: None }
+impl Storing {
+    pub(super) fn new(prepared: Prepared) -> Self {
+        Self { prepared, outcome: None, stored: None }
+    }
+
+    /// Finds out what became of the same push before, if there was one.
+    pub(super) fn look(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
+        self.stored = None;
+        let new = &self.prepared.new;
+        let project = applying.index.project(applying.connection, &new.project, None, new.received_at)?.id;
+        self.outcome = self.earlier(applying, project)?;
+        Ok(())
     }
 
     /// What became of the same push before, if there was one.
@@ -154,12 +179,26 @@ impl ReportWork {
         if let Some(key) = &self.prepared.new.idempotency_key {
             let found = receipt(&format!("{RECEIPT} AND r.idempotency_key = ?2"), key)?;
             if let Some((receipt, content)) = found {
-                let same = content == self.prepared.content;
-                return Ok(Some(if same { Ok(receipt) } else { Err(StoreError::Conflict { key: key.clone() }) }));
+                let same = content == self.prepared.content && self.is_as_many(applying.connection, project, key)?;
+                return Ok(Some(if same { Ok(receipt) } else { Err(conflict(key)) }));
             }
         }
         let found = receipt(&format!("{RECEIPT} AND r.content = ?2"), &self.prepared.content)?;
         Ok(found.map(|(receipt, _)| Ok(receipt)))
+    }
+
+    /// Whether the push that used the key before had as many reports as this one.
+    fn is_as_many(&self, connection: &Connection, project: i64, key: &str) -> Result<bool, StoreError> {
+        if key.contains(PART) {
+            // The first report of the push was asked already.
+            return Ok(true);
+        }
+        let mut other = connection.prepare_cached(
+            "SELECT idempotency_key FROM report WHERE project_id = ?1 AND idempotency_key > ?2 || char(10) \
+             AND idempotency_key < ?2 || char(11) LIMIT 1",
+        )?;
+        let part: Option<String> = other.query_row((project, key), |row| row.get(0)).optional()?;
+        Ok(part.is_none_or(|part| part.ends_with(&format!("/{}", self.prepared.of))))
     }
 
     fn receipt_of(&self, applying: &Applying<'_>, row: &rusqlite::Row<'_>) -> rusqlite::Result<(Receipt, Hash)> {
@@ -289,6 +328,36 @@ impl ReportWork {
         ))?;
         Ok((run, true))
     }
+
+    /// Stores it, unless it was stored before.
+    pub(super) fn store(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
+        if self.outcome.is_none() {
+            self.outcome = Some(Ok(self.insert(applying)?));
+        }
+        if self.stored.is_none() {
+            self.prepared.count(applying, "duplicate");
+            return Ok(());
+        }
+        self.prepared.count(applying, "stored");
+        for warning in &self.prepared.new.report.warnings {
+            applying.tally.warning(warning.code, 1);
+        }
+        Ok(())
+    }
+
+    /// Folds it in, if it was stored just now.
+    pub(super) fn fold(&mut self, connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
+        let Some((report, new_tests, default_branch)) = self.stored.take() else { return Ok(()) };
+        let project = live.project(report.project);
+        if project.key.is_empty() {
+            project.key.clone_from(&self.prepared.new.project);
+        }
+        project.default_branch = default_branch;
+        for test in new_tests {
+            project.state.register(test.number, &test.suite, Some(test.first_day));
+        }
+        live.fold(connection, &report)
+    }
 }
 
 /// The columns of a receipt.
@@ -304,7 +373,7 @@ pub(super) fn read_counts(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Re
 
 fn total(executions: &[Execution]) -> Option<u64> {
     let durations = executions.iter().filter_map(|execution| execution.duration);
-    durations.map(columns::microseconds).reduce(u64::saturating_add)
+    durations.map(columns::microseconds).reduce(|sum, one| sum.saturating_add(one).min(columns::LONGEST))
 }
 
 fn kept_warnings(warnings: &[Warning]) -> Option<String> {
@@ -316,51 +385,6 @@ fn kept_warnings(warnings: &[Warning]) -> Option<String> {
     Some(kept.join("\n"))
 }
 
-impl Work for ReportWork {
-    fn rows(&self) -> usize {
-        1 + self.prepared.new.report.executions.len()
-    }
-
-    fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
-        self.stored = None;
-        let new = &self.prepared.new;
-        let project = applying.index.project(applying.connection, &new.project, None, new.received_at)?.id;
-        let earlier = self.earlier(applying, project)?;
-        let outcome = match earlier {
-            Some(outcome) => outcome,
-            None => Ok(self.insert(applying)?),
-        };
-        let (format, bytes) = (&self.prepared.format, self.prepared.new.bytes);
-        match &outcome {
-            Ok(receipt) if receipt.duplicate => applying.tally.push(format, "duplicate", bytes),
-            Ok(_) => {
-                applying.tally.push(format, "stored", bytes);
-                for warning in &self.prepared.new.report.warnings {
-                    applying.tally.warning(warning.code, 1);
-                }
-            }
-            Err(_) => applying.tally.push(format, "conflict", bytes),
-        }
-        self.outcome = Some(outcome);
-        Ok(())
-    }
-
-    fn fold(&mut self, connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
-        let Some((report, new_tests, default_branch)) = self.stored.take() else { return Ok(()) };
-        let project = live.project(report.project);
-        if project.key.is_empty() {
-            project.key.clone_from(&self.prepared.new.project);
-        }
-        project.default_branch = default_branch;
-        for test in new_tests {
-            project.state.register(test.number, &test.suite, Some(test.first_day));
-        }
-        live.fold(connection, &report)
-    }
-
-    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
-        let Self { answer, outcome, .. } = *self;
-        // The caller may have gone; the report is stored all the same.
-        let _ = answer.send(result.and_then(|()| outcome.unwrap_or(Err(StoreError::Closed))));
-    }
+fn conflict(key: &str) -> StoreError {
+    StoreError::Conflict { key: key.split(PART).next().unwrap_or_default().to_owned() }
 }

@@ -71,7 +71,7 @@ impl FoldableReport {
             at: row.get(2)?,
             branch: row.get(3)?,
             attempt: row.get(4)?,
-            microseconds: row.get(5)?,
+            microseconds: row.get::<_, Option<i64>>(5)?.map(|microseconds| microseconds.max(0) as u64),
             opens_run: row.get(8)?,
             code: row.get(6)?,
             observations: executions.into_iter().map(|execution| execution.observation).collect(),

@@ -28,6 +28,7 @@ mod schema;
 mod snapshot;
 mod statement;
 mod tally;
+mod together;
 mod tokens;
 mod views;
 mod writer;
@@ -40,16 +41,19 @@ pub use snapshot::{ProjectSnapshot, Snapshot};
 pub use views::*;
 
 use crate::quality::{CompiledRules, Rules};
-use ingest::{Prepared, ReportWork};
+use ingest::Prepared;
 use schema::Place;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use together::ReportsWork;
 use tokens::TokenBook;
+use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
 use tokio::sync::{mpsc, oneshot};
 use writer::{Applying, Message, Saved, Shared, Work, Writer};
 
-/// Works that may wait for the writer; whoever comes later waits before the queue.
-const QUEUE: usize = 1024;
+/// Works that may wait for the writer; whoever comes later waits before the queue, and for a while only.
+const QUEUE: usize = 512;
 
 /// Reports with more executions are prepared on a thread of their own.
 const LARGE: usize = 2000;
@@ -61,7 +65,7 @@ pub struct Store {
     messages: mpsc::Sender<Message>,
     tokens: Arc<TokenBook>,
     readers: Arc<Mutex<Vec<rusqlite::Connection>>>,
-    options: Arc<StoreOptions>,
+    patience: Duration,
 }
 
 impl Store {
@@ -89,18 +93,13 @@ impl Store {
         };
         let (live, snapshot, tokens) = open(&connection).map_err(|error: StoreError| error.in_file(place.path()))?;
         let rules_changed = live.rules.version != wanted.version;
-        let shared = Arc::new(Shared { place, live: RwLock::new(live), snapshot: RwLock::new(snapshot) });
+        let retention = RwLock::new(Retention { days: options.retention_days, max_bytes: options.max_bytes });
+        let shared = Arc::new(Shared { place, live: RwLock::new(live), snapshot: RwLock::new(snapshot), retention });
         let (messages, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            connection,
-            shared: Arc::clone(&shared),
-            index: Default::default(),
-            max_bytes: options.max_bytes,
-            lock,
-        };
+        let writer = Writer { connection, shared: Arc::clone(&shared), index: Default::default(), lock };
         spawn("store writer", move || writer.run(waiting))?;
-        let store =
-            Self { shared, messages, tokens: Arc::new(tokens), readers: Arc::default(), options: Arc::new(options) };
+        let (tokens, patience) = (Arc::new(tokens), options.patience);
+        let store = Self { shared, messages, tokens, readers: Arc::default(), patience };
         if rules_changed {
             store.fold_again(wanted)?;
         }
@@ -113,15 +112,25 @@ impl Store {
     /// push's receipt; the same key with other content is [`StoreError::Conflict`]. A full store is
     /// [`StoreError::Full`]; where its size is limited, the oldest days go then, so that the next try succeeds.
     pub async fn ingest(&self, report: NewReport) -> Result<Receipt, StoreError> {
-        let prepared = if report.report.executions.len() > LARGE {
-            let prepared = tokio::task::spawn_blocking(move || Prepared::new(report)).await;
+        let receipts = self.ingest_together(vec![report]).await?;
+        receipts.into_iter().next().ok_or(StoreError::Closed)
+    }
+
+    /// Stores the reports of one push, all of them or none, and returns their receipts in the same order.
+    ///
+    /// All have the push's idempotency key, which then stands for all of their contents, in this order. Otherwise
+    /// as [`Store::ingest`].
+    pub async fn ingest_together(&self, reports: Vec<NewReport>) -> Result<Vec<Receipt>, StoreError> {
+        let received_at = reports.first().map_or(0, |report| report.received_at);
+        let executions: usize = reports.iter().map(|report| report.report.executions.len()).sum();
+        let prepared = if executions > LARGE {
+            let prepared = tokio::task::spawn_blocking(move || prepare(reports)).await;
             prepared.map_err(|_| StoreError::Closed)??
         } else {
-            Prepared::new(report)?
+            prepare(reports)?
         };
-        let received_at = prepared.received_at();
-        let result = self.work(|answer| ReportWork::new(prepared, answer)).await;
-        if matches!(result, Err(StoreError::Full { .. })) && self.options.max_bytes.is_some() {
+        let result = self.work(|answer| ReportsWork::new(prepared, answer)).await;
+        if matches!(result, Err(StoreError::Full { .. })) && self.retention().max_bytes.is_some() {
             // The caller is refused, but whoever tries again finds room.
             self.expire(received_at).await?;
         }
@@ -237,18 +246,30 @@ impl Store {
         self.fold_again(rules)?.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// What is kept from now on. It holds for the size at once, and for what is stored already from the next
+    /// [`Store::expire`] on.
+    pub fn set_retention(&self, retention: Retention) {
+        *self.shared.retention.write().unwrap_or_else(PoisonError::into_inner) = retention;
+    }
+
+    fn retention(&self) -> Retention {
+        *self.shared.retention.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Removes what is older than the retention, or what must go to keep the size. Returns how many reports went.
+    /// They go in small steps, between which the writer does whatever else waits.
     pub async fn expire(&self, now: i64) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let (mut removed, mut saved) = (0, Saved::Before);
         loop {
-            let options = (*self.options).clone();
             let (answer, answered) = oneshot::channel();
-            let expire = Box::new(expire::Expire::new(options, now, answer));
-            self.send(Message::Alone(expire, Saved::Before)).await?;
+            let expire = Box::new(expire::Expire::new(self.retention(), now, answer));
+            self.send(Message::Alone(expire, saved)).await?;
             match answered.await.map_err(|_| StoreError::Closed)?? {
                 0 => return Ok(removed),
                 step => removed += step,
             }
+            // Only reports go that the state saved then has: once is enough.
+            saved = Saved::WhenDue;
         }
     }
 
@@ -305,9 +326,25 @@ impl Store {
         work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> W,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Work(Box::new(work(answer)))).await?;
+        let message = Message::Work(Box::new(work(answer)));
+        match self.messages.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Err(StoreError::Closed),
+            Err(TrySendError::Full(message)) => {
+                let sent = self.messages.send_timeout(message, self.patience).await;
+                sent.map_err(|error| match error {
+                    SendTimeoutError::Timeout(_) => StoreError::Busy,
+                    SendTimeoutError::Closed(_) => StoreError::Closed,
+                })?;
+            }
+        }
         answered.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+fn prepare(reports: Vec<NewReport>) -> Result<Vec<Prepared>, StoreError> {
+    let of = reports.len();
+    reports.into_iter().enumerate().map(|(number, report)| Prepared::part(report, number, of)).collect()
 }
 
 fn compile(rules: &Rules) -> Result<CompiledRules, StoreError> {

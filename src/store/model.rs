@@ -3,6 +3,7 @@
 use crate::quality::{Defect, Rules, Standing};
 use crate::reports::{Counts, TestRun};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How a store is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +16,30 @@ pub struct StoreOptions {
     pub max_bytes: Option<u64>,
     /// When a commit is on disk.
     pub durability: Durability,
+    /// How long a change waits for its turn before it is refused, and the writer for another process that holds the
+    /// file.
+    pub patience: Duration,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { rules: Rules::default(), retention_days: 90, max_bytes: None, durability: Durability::Full }
+        Self {
+            rules: Rules::default(),
+            retention_days: 90,
+            max_bytes: None,
+            durability: Durability::Full,
+            patience: Duration::from_secs(5),
+        }
     }
+}
+
+/// What is kept of what was stored. Day roll-ups and counters outlive all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Days for which runs and executions are kept.
+    pub days: u32,
+    /// The size in bytes the file may have.
+    pub max_bytes: Option<u64>,
 }
 
 /// When a commit is on disk.

@@ -77,6 +77,7 @@ impl Place {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 2000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.busy_timeout(options.patience)?;
         connection.set_prepared_statement_cache_capacity(64);
         limit_size(&connection, options.max_bytes)?;
         migrate(&mut connection, version)?;

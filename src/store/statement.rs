@@ -24,7 +24,9 @@ where
 {
     fn apply(&mut self, applying: &mut Applying<'_>) -> Result<(), StoreError> {
         match (self.change)(applying) {
-            Err(error @ (StoreError::Invalid { .. } | StoreError::Unknown { .. })) => self.outcome = Some(Err(error)),
+            Err(error @ (StoreError::Invalid { .. } | StoreError::Taken { .. } | StoreError::Unknown { .. })) => {
+                self.outcome = Some(Err(error));
+            }
             Err(error) => return Err(error),
             Ok(value) => self.outcome = Some(Ok(value)),
         }

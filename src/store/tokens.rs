@@ -64,7 +64,7 @@ pub(super) fn insert(connection: &Connection, new: &NewToken) -> Result<Token, S
         .query_row("SELECT id FROM token WHERE name = ?1 AND revoked_at IS NULL", [&new.name], |row| row.get(0))
         .optional()?;
     if taken.is_some() {
-        return Err(StoreError::Invalid { reason: format!("there is a token named {:?} already", new.name) });
+        return Err(StoreError::Taken { what: format!("token named {:?}", new.name) });
     }
     let scopes: Vec<&str> = new.scopes.iter().map(|scope| word(*scope)).collect();
     connection.execute(

@@ -7,6 +7,7 @@ use super::error::StoreError;
 use super::folded;
 use super::index::Index;
 use super::live::Live;
+use super::model::Retention;
 use super::schema::{self, Place};
 use super::snapshot::Snapshot;
 use super::tally::Tally;
@@ -77,6 +78,7 @@ pub(super) struct Shared {
     pub(super) place: Place,
     pub(super) live: RwLock<Live>,
     pub(super) snapshot: RwLock<Arc<Snapshot>>,
+    pub(super) retention: RwLock<Retention>,
 }
 
 impl Shared {
@@ -90,7 +92,6 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) index: Index,
-    pub(super) max_bytes: Option<u64>,
     /// Held as long as the store is open.
     pub(super) lock: Option<File>,
 }
@@ -144,7 +145,9 @@ impl Writer {
         match self.write(&mut group) {
             Ok(()) => self.finish(group),
             // One of them may be at fault: alone, the others have their chance.
-            Err(_) if group.len() > 1 => group.into_iter().for_each(|work| self.commit(vec![work])),
+            Err(error) if group.len() > 1 && !matches!(error, StoreError::Busy) => {
+                group.into_iter().for_each(|work| self.commit(vec![work]))
+            }
             Err(error) => group.into_iter().for_each(|work| work.answer(Err(error.clone()))),
         }
     }
@@ -203,7 +206,8 @@ impl Writer {
     fn with_room(&mut self, housekeeping: impl FnOnce(&mut Self)) {
         self.limit_size(None);
         housekeeping(self);
-        self.limit_size(self.max_bytes);
+        let retention = *self.shared.retention.read().unwrap_or_else(PoisonError::into_inner);
+        self.limit_size(retention.max_bytes);
     }
 
     fn limit_size(&self, max_bytes: Option<u64>) {

@@ -4,7 +4,7 @@ use super::{project_key, refused_by_store};
 use crate::exporter::Exporter;
 use crate::exporter::defect_list::{self, ListFormat, ListWarning, Unusable};
 use crate::exporter::problem::Problem;
-use crate::store::{DefectReceipt, NewDefects, Rejection, Scope};
+use crate::store::{DefectReceipt, NewDefects, Rejection};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -31,7 +31,7 @@ pub async fn upload(
     body: Body,
 ) -> Result<Json<DefectsAnswer>, Problem> {
     let project = project_key(project)?;
-    exporter.authorize(&headers, Scope::Ingest, Some(&project))?;
+    exporter.authorize_upload(&headers, &project)?;
     let store = exporter.store()?;
     let sent = exporter.receive_upload(&headers, body).await?;
     let size = sent.bytes.len() as u64;

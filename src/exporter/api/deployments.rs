@@ -1,9 +1,9 @@
 //! `POST /api/v1/projects/{project}/deployments`: what went where, and whether it failed.
 
-use super::{project_key, refused_by_store, small_json};
+use super::{LATEST, project_key, refused_by_store, small_json};
 use crate::exporter::Exporter;
 use crate::exporter::problem::Problem;
-use crate::store::{Deployment, Scope};
+use crate::store::Deployment;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -22,8 +22,8 @@ struct Sent {
     #[serde(default)]
     version: String,
     commit: Option<String>,
-    /// In seconds since 1970.
-    at: Option<i64>,
+    /// In seconds since 1970; JSON knows no difference between 1 and 1.0.
+    at: Option<f64>,
     #[serde(default)]
     failed: bool,
 }
@@ -36,16 +36,20 @@ pub async fn record(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let project = project_key(project)?;
-    exporter.authorize(&headers, Scope::Ingest, Some(&project))?;
+    exporter.authorize_upload(&headers, &project)?;
     let store = exporter.store()?;
     let Sent { key, environment, version, commit, at, failed } = small_json(&exporter, &headers, body).await?;
     let now = exporter.now();
-    let at = at.unwrap_or(now);
-    // A clock that is a day wrong is a clock; one that is wrong by more writes milliseconds, or dreams.
-    if key.trim().is_empty() || key.len() > 200 || !(0..=now + 86_400).contains(&at) {
-        let detail = "key has to be 1 to 200 bytes, and at the seconds since 1970 of a moment that has been";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "deployment_invalid", detail));
+    let invalid = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "deployment_invalid", detail);
+    if key.trim().is_empty() || key.chars().count() > 200 {
+        return Err(invalid("key has to be 1 to 200 characters, not only spaces"));
     }
+    let at = match at {
+        None => now,
+        // What is not here yet cannot have happened, whatever another computer's clock says.
+        Some(at) if at.fract() == 0.0 && (0.0..=LATEST as f64).contains(&at) => (at as i64).min(now),
+        Some(_) => return Err(invalid("at has to be whole seconds since 1970, not milliseconds")),
+    };
     let deployment = Deployment { key: key.clone(), environment, version, commit, at, failed };
     store.record_deployment(&project, deployment, now).await.map_err(refused_by_store)?;
     exporter.real_input_arrived();

@@ -3,6 +3,7 @@
 use super::{ListQuery, project_key, query_invalid, refused_by_store};
 use crate::exporter::Exporter;
 use crate::exporter::problem::Problem;
+use crate::reports::TestIdentity;
 use crate::store::{
     BranchSummary, ClassifiedDefect, ProjectSummary, Ranking, Reader, RunDetail, RunQuery, RunSummary, StoreError,
     TestHistory, TestSummary,
@@ -75,6 +76,9 @@ pub struct TestsQuery {
     limit: Option<usize>,
 }
 
+/// The part of a ranking in which a name is looked for.
+const RANKED: usize = 1000;
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RankingWord {
@@ -92,19 +96,28 @@ pub async fn tests(
 ) -> Listed<TestSummary> {
     let Query(TestsQuery { q, ranking, limit }) = query.map_err(query_invalid)?;
     let limit = ListQuery { limit }.limit()?;
-    if ranking.is_some() && !q.is_empty() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "query_invalid", "ask for q or for a ranking, not for both"));
-    }
     let ranking = ranking.map(|word| match word {
         RankingWord::Flaky => Ranking::Flaky,
         RankingWord::Broken => Ranking::Broken,
         RankingWord::Slowest => Ranking::Slowest,
     });
     ask(&exporter, project, &headers, move |reader, project, now| match ranking {
-        Some(ranking) => reader.ranked(project, ranking, now, limit),
+        Some(ranking) if q.is_empty() => reader.ranked(project, ranking, now, limit),
+        Some(ranking) => {
+            let mut ranked = reader.ranked(project, ranking, now, RANKED)?;
+            ranked.retain(|summary| says(&summary.test, &q.to_lowercase()));
+            ranked.truncate(limit);
+            Ok(ranked)
+        }
         None => reader.tests(project, &q, now, None, limit),
     })
     .await
+}
+
+/// Whether the text, in lower case, stands in one of the names of a test.
+fn says(test: &TestIdentity, text: &str) -> bool {
+    let names = [&test.name, &test.class, &test.suite].into_iter().chain(&test.file);
+    names.into_iter().any(|name| name.to_lowercase().contains(text))
 }
 
 /// `GET /api/v1/projects/{project}/flaky`: the flaky tests, the most certain ones first.

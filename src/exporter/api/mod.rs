@@ -39,6 +39,10 @@ pub fn project_key(name: String) -> Result<String, Problem> {
         .hint("Use letters, digits, `-`, `_`, `.` and `/`, beginning with a letter or digit, at most 100."))
 }
 
+/// The last moment that a push may name, the year 2100 in seconds since 1970: whoever names a later one means
+/// milliseconds.
+const LATEST: i64 = 4_102_444_800;
+
 /// Documents that are no reports are small.
 const SMALL: u64 = 64 * 1024;
 
@@ -92,6 +96,12 @@ pub fn refused_by_store(error: StoreError) -> Problem {
             format!("the Idempotency-Key {key:?} was used before, for other content"),
         )
         .hint("Use a new key for new content."),
+        StoreError::Taken { what } => {
+            Problem::new(StatusCode::CONFLICT, "taken", format!("there is a {what} already")).hint("Use another name.")
+        }
+        StoreError::Busy => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the store has more to do than it can").retry_after(2)
+        }
         StoreError::Unknown { what } => Problem::new(StatusCode::NOT_FOUND, "unknown", format!("there is no {what}")),
         StoreError::Invalid { reason } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", reason),
         StoreError::Closed => {

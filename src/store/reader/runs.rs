@@ -64,7 +64,7 @@ impl Reader<'_> {
             let failed = counts.failed + counts.errors;
             let standing = rules.standing(run.branch.as_deref(), run.attempt, counts.passed + failed, failed);
             let warnings: Option<String> = row.get(10)?;
-            let seconds = row.get::<_, Option<u64>>(9)?.map(|microseconds| microseconds as f64 / 1e6);
+            let seconds = row.get::<_, Option<i64>>(9)?.map(|microseconds| microseconds as f64 / 1e6);
             run.counts = add(run.counts, counts);
             run.flaky += row.get::<_, u64>(8)?;
             run.seconds = seconds.map(|seconds| seconds + run.seconds.unwrap_or(0.0)).or(run.seconds);

@@ -81,6 +81,8 @@ fn runs_tests_branches_and_defects_are_listed() {
     assert_eq!(web("/tests?q=pay")[0]["test"]["name"], "pays");
     let fingerprint = web("/tests?q=pay")[0]["fingerprint"].as_str().unwrap().to_owned();
     assert_eq!(web(&format!("/tests/{fingerprint}"))["entries"].as_array().unwrap().len(), 2);
+    let slowest = web("/tests?ranking=slowest&q=PAY");
+    assert_eq!((slowest.as_array().unwrap().len(), &slowest[0]["test"]["name"]), (1, &"pays".into()));
     assert_eq!(web("/flaky"), Value::Array(Vec::new()), "two executions are no sample to rank by");
     assert_eq!(web("/defects")[0]["class"]["phase"], "production");
 }
@@ -97,7 +99,6 @@ fn what_is_not_there_and_what_cannot_be_asked_is_told() {
         ("/api/v1/projects/web/tests/xyz", 404, "unknown"),
         ("/api/v1/projects/web/runs?limit=0", 400, "query_invalid"),
         ("/api/v1/projects/web/tests?ranking=colour", 400, "query_invalid"),
-        ("/api/v1/projects/web/tests?ranking=flaky&q=x", 400, "query_invalid"),
         ("/api/v1/projects/web/figures?colour=red", 400, "query_invalid"),
         ("/api/v1/projects/%FF/figures", 400, "request_invalid"),
     ] {
@@ -115,10 +116,23 @@ fn deployments_are_recorded_and_the_same_key_replaces() {
     assert_eq!(post(r#"{"key": "d2"}"#).status, 201);
     assert_eq!(post(r#"{"key": "d2", "failed": true}"#).status, 201);
     assert_eq!(exporter.series("qa_change_failure_ratio{project=\"web\"}"), Some(0.5));
-    for body in ["", "{}", "[]", r#"{"key": ""}"#, r#"{"key": "x", "at": 99999999999}"#, r#"{"key": "x", "colour": 1}"#]
-    {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"key": ""}"#,
+        r#"{"key": " "}"#,
+        r#"{"key": "x", "at": 1772452800000}"#,
+        r#"{"key": "x", "at": 0.5}"#,
+        r#"{"key": "x", "at": -1}"#,
+        r#"{"key": "x", "colour": 1}"#,
+    ] {
         assert_eq!(post(body).status, 422, "{body}");
     }
+    let now: jiff::Timestamp = super::running::NOW.parse().unwrap();
+    let later = now.as_second() + 5_000;
+    let fast_clock = json(&post(&format!(r#"{{"key": "d3", "at": {later}.0}}"#)));
+    assert_eq!(fast_clock["at"], now.as_second(), "what is not here yet cannot have happened");
 }
 
 fn ask(exporter: &Running, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
@@ -140,6 +154,7 @@ fn a_token_may_what_its_scope_says_until_it_is_revoked() {
     assert_eq!((push("web"), push("shop")), (201, 403));
     assert_eq!(ask(&exporter, "GET", "/api/v1/projects/web/runs", secret, "").0, 403, "it may bring and not read");
     assert_eq!(ask(&exporter, "POST", "/api/v1/tokens", secret, wanted).0, 403);
+    assert_eq!(ask(&exporter, "POST", "/api/v1/tokens", TOKEN, wanted).0, 409, "the name is taken");
     assert_eq!(exporter.get("/api/v1/projects").status, 401);
     assert_eq!(exporter.get("/metrics").status, 200);
     let (_, list) = ask(&exporter, "GET", "/api/v1/tokens", TOKEN, "");

@@ -135,6 +135,22 @@ fn an_outage_is_held_out_and_says_so() {
 }
 
 #[test]
+fn a_time_beyond_all_measure_harms_neither_the_lists_nor_a_restart() {
+    let exporter = Running::start();
+    for time in ["1e300", "9223372036854775807", "99999999999999999999"] {
+        let body = report(&[&format!("<testcase classname='cart' name='slow' time='{time}'/>")]);
+        let posted = exporter.post(&format!("{REPORTS}?run={time}"), &body);
+        assert_eq!(posted.status, 201, "{time}: {posted:?}");
+        let run = json(&posted)["run"].clone();
+        assert_eq!(exporter.get(&format!("/api/v1/projects/web/runs/{run}")).status, 200, "{time}");
+    }
+    assert_eq!(exporter.json("/api/v1/projects/web/runs").as_array().unwrap().len(), 3);
+    let directory = std::sync::Arc::clone(&exporter.directory);
+    exporter.stop().0.expect("it ends well");
+    assert_eq!(Running::over(directory, "").get("/metrics").status, 200);
+}
+
+#[test]
 fn packed_reports_are_unpacked_and_damaged_ones_refused() {
     let exporter = Running::start();
     let body = report(&[&passed("adds")]);

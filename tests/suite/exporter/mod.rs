@@ -3,9 +3,12 @@
 mod api;
 mod ending;
 mod figures;
+mod form;
 mod ingest;
+mod load;
 mod manners;
 mod openapi;
 mod program;
+mod retention;
 pub mod running;
 mod settings;

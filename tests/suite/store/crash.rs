@@ -259,3 +259,30 @@ async fn a_store_that_is_open_elsewhere_is_not_opened_again() {
     assert!(matches!(error, StoreError::InUse { .. }));
     assert_eq!(qastack::error::Error::from(error).code().word(), "locked");
 }
+
+#[tokio::test]
+async fn a_writer_with_more_to_do_than_it_can_refuses_after_a_while_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("qastack.db");
+    let patience = std::time::Duration::from_millis(300);
+    let store = Store::open(&path, StoreOptions { patience, ..StoreOptions::default() }).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // More than the queue and one group hold.
+    let pushes = (0..1500u64).map(|run| {
+        let store = store.clone();
+        tokio::spawn(async move { (run, store.ingest(new_report(on_main(&run.to_string(), "c"), cases(run))).await) })
+    });
+    let pushes: Vec<_> = pushes.collect();
+    let mut refused = 0;
+    for push in pushes {
+        match push.await.unwrap() {
+            (_, Err(StoreError::Busy)) => refused += 1,
+            (run, other) => panic!("run {run}: {other:?}"),
+        }
+    }
+    assert_eq!(refused, 1500);
+    other.execute_batch("ROLLBACK").unwrap();
+    store.ingest(new_report(on_main("later", "c"), cases(1))).await.unwrap();
+    assert_eq!(store.read_blocking(all_runs).unwrap().len(), 1, "nothing that was refused is stored");
+}

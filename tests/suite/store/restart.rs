@@ -174,7 +174,7 @@ async fn tokens_are_found_by_their_hash_until_they_are_revoked_across_restarts()
         created_at: NOON,
     };
     let token = store.create_token(new("ci", 1)).await.unwrap();
-    assert!(matches!(store.create_token(new("ci", 2)).await, Err(StoreError::Invalid { .. })));
+    assert!(matches!(store.create_token(new("ci", 2)).await, Err(StoreError::Taken { .. })));
     assert!(token.may(Scope::Ingest) && !token.may(Scope::Admin) && token.covers("shop") && !token.covers("other"));
     store.close().await;
     drop(store);
