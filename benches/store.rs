@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its table and ends when it fails")]
 
 use qastack::quality::FigureName;
-use qastack::reports::{Attempt, Execution, Format, Outcome, TestIdentity, TestRun};
+use qastack::reports::{Attempt, Attempts, Execution, Format, Outcome, TestIdentity, TestPlace, TestRun};
 use qastack::store::{NewReport, Ranking, RunMeta, RunQuery, Store, StoreOptions};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
@@ -187,26 +187,22 @@ fn execution(number: u64, random: &mut Random, failing: f64) -> Execution {
     let fails = random.share() < failing;
     let retried = fails && random.share() < 0.3;
     let duration = Some(Duration::from_millis((random.share().powi(4) * 20_000.0) as u64));
-    let attempt = |outcome: Outcome| Attempt {
-        outcome,
-        duration,
-        kind: outcome.is_failure().then(|| "AssertionError".to_owned()),
-        message: outcome
-            .is_failure()
-            .then(|| format!("expected {number}, got {}\n  at Case.java:{number}", number + 1)),
+    let attempt = |outcome: Outcome| match outcome.is_failure() {
+        false => Attempt::plain(outcome, duration),
+        true => {
+            let message = format!("expected {number}, got {}\n  at Case.java:{number}", number + 1);
+            Attempt::new(outcome, duration, Some("AssertionError".to_owned()), Some(message))
+        }
     };
     let attempts = match (fails, retried) {
-        (false, _) => vec![attempt(Outcome::Passed)],
-        (true, true) => vec![attempt(Outcome::Failed), attempt(Outcome::Passed)],
-        (true, false) => vec![attempt(Outcome::Failed)],
+        (false, _) => attempt(Outcome::Passed).into(),
+        (true, true) => Attempts::new(vec![attempt(Outcome::Failed)], attempt(Outcome::Passed)),
+        (true, false) => attempt(Outcome::Failed).into(),
     };
+    let class = format!("com.example.shop.Suite{:03}", number / 100);
+    let place = TestPlace { suite: class.clone(), class, ..TestPlace::default() };
     Execution {
-        test: TestIdentity {
-            suite: format!("com.example.shop.Suite{:03}", number / 100),
-            class: format!("com.example.shop.Suite{:03}", number / 100),
-            name: format!("test case number {number} keeps its promise"),
-            ..TestIdentity::default()
-        },
+        test: TestIdentity { place: place.into(), name: format!("test case number {number} keeps its promise") },
         outcome: if fails && !retried { Outcome::Failed } else { Outcome::Passed },
         flaky: retried,
         duration,

@@ -3,7 +3,7 @@
 use super::durations::milliseconds;
 use super::json::{each, message, offset_of, reason, unreadable};
 use super::limits::Limits;
-use super::model::{Attempt, Format, Outcome, TestRun};
+use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
 use super::run::{Record, RunBuilder};
 use super::unreadable::Unreadable;
@@ -124,10 +124,10 @@ impl Ctrf<'_> {
         };
         let outcome = self.status(&test.status, offset);
         let limit = self.run.limits().kept_text;
-        let mut attempts = self.earlier_attempts(&test, outcome, offset);
+        let earlier = self.earlier_attempts(&test, outcome, offset);
         let duration = test.duration.and_then(|value| self.run.time(milliseconds(value), &value.to_string(), offset));
         let message = message([test.message.as_deref(), test.trace.as_deref()], limit);
-        attempts.push(Attempt { outcome, duration, kind: None, message });
+        let last = Attempt::new(outcome, duration, None, message);
         let suite = match test.suite {
             Some(SuiteName::One(name)) => name,
             Some(SuiteName::Path(names)) => names.join(" > "),
@@ -140,13 +140,13 @@ impl Ctrf<'_> {
         self.run.add(Record {
             suite: &suite,
             class: "",
-            name: test.name.into_owned(),
+            name: test.name,
             file: test.file_path.as_deref().filter(|file| !file.is_empty()),
             variant: test.browser.as_deref().unwrap_or_default(),
             offset,
             element: outcome,
             outcome,
-            attempts,
+            attempts: Attempts::new(earlier, last),
             duration,
             reported_start: start,
         })
@@ -161,19 +161,19 @@ impl Ctrf<'_> {
         let least = usize::from(test.flaky == Some(true) && outcome == Outcome::Passed);
         let mut attempts = Vec::new();
         for retry in test.retry_attempts.iter().flatten().take(most) {
-            attempts.push(Attempt {
-                outcome: retry.status.as_deref().map_or(Outcome::Failed, |status| self.status(status, offset)),
-                duration: retry.duration.and_then(|value| milliseconds(value).duration),
-                kind: None,
-                message: message([retry.message.as_deref(), retry.trace.as_deref()], limit),
-            });
+            attempts.push(Attempt::new(
+                retry.status.as_deref().map_or(Outcome::Failed, |status| self.status(status, offset)),
+                retry.duration.and_then(|value| milliseconds(value).duration),
+                None,
+                message([retry.message.as_deref(), retry.trace.as_deref()], limit),
+            ));
         }
         // Some reporters list the last attempt too; it is the record itself.
         if attempts.len() > said.max(least) && attempts.last().is_some_and(|last| last.outcome == outcome) {
             attempts.pop();
         }
         while attempts.len() < said.max(least).min(most) {
-            attempts.push(Attempt { outcome: Outcome::Failed, duration: None, kind: None, message: None });
+            attempts.push(Attempt::plain(Outcome::Failed, None));
         }
         attempts
     }

@@ -158,13 +158,13 @@ impl Reader<'_> {
         self.run.add(Record {
             suite: &suite,
             class: &class,
-            name: attributes.name,
+            name: attributes.name.into(),
             file: None,
             variant: "",
             offset: tag.offset,
             element: outcome,
             outcome,
-            attempts: vec![Attempt { outcome, duration, kind: failure.kind, message: failure.message }],
+            attempts: Attempt::new(outcome, duration, failure.kind, failure.message).into(),
             duration,
             reported_start: attributes.start.or_else(|| place.start.clone()),
         })

@@ -31,10 +31,10 @@ impl Reading {
 /// Comma and point together: the earlier one groups thousands (`2,503.1`). A comma alone is the decimal sign
 /// (`0,288`, as xUnit.net v2 writes on a German machine); several commas alone group thousands.
 pub(crate) fn seconds(text: &str) -> Reading {
-    let text = text.trim();
-    if let Some(duration) = plain_seconds(text.as_bytes()) {
+    if let Some(duration) = plain_seconds(text.trim_ascii().as_bytes()) {
         return Reading::sure(duration);
     }
+    let text = text.trim();
     if text.is_empty() {
         return Reading { duration: None, warning: None };
     }

@@ -140,7 +140,7 @@ impl Stream<'_> {
         package.failed |= outcome.is_failure();
         let duration = event.elapsed.and_then(|elapsed| self.run.time(seconds(elapsed.get()), elapsed.get(), offset));
         let message = (outcome != Outcome::Passed).then(|| without_controls(running.output.trim()).into_owned());
-        let attempt = Attempt { outcome, duration, kind: None, message: message.filter(|text| !text.is_empty()) };
+        let attempt = Attempt::new(outcome, duration, None, message.filter(|text| !text.is_empty()));
         self.record(name, test, attempt, running.start, offset)
     }
 
@@ -154,7 +154,7 @@ impl Stream<'_> {
         }
         self.run.warn("package_failed", offset, || format!("package {name} failed, but none of its tests did"));
         let message = Some(without_controls(package.output.trim()).into_owned()).filter(|text| !text.is_empty());
-        let attempt = Attempt { outcome: Outcome::Error, duration: None, kind: None, message };
+        let attempt = Attempt::new(Outcome::Error, None, None, message);
         // Named as go-junit-report names it.
         let test = if build { "[build failed]" } else { "[package failed]" };
         self.record(name, test, attempt, None, offset)
@@ -168,7 +168,7 @@ impl Stream<'_> {
             });
             let message = Some(without_controls(output.trim()).into_owned()).filter(|text| !text.is_empty());
             let kind = Some("unfinished".to_owned());
-            let attempt = Attempt { outcome: Outcome::Error, duration: None, kind, message };
+            let attempt = Attempt::new(Outcome::Error, None, kind, message);
             self.record(package, &test, attempt, start, offset)?;
         }
         Ok(())
@@ -185,14 +185,14 @@ impl Stream<'_> {
         self.run.add(Record {
             suite: package,
             class: package,
-            name: test.to_owned(),
+            name: test.into(),
             file: None,
             variant: "",
             offset,
             element: attempt.outcome,
             outcome: attempt.outcome,
             duration: attempt.duration,
-            attempts: vec![attempt],
+            attempts: attempt.into(),
             reported_start,
         })
     }

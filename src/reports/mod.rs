@@ -14,13 +14,14 @@ mod junit;
 mod limits;
 pub mod model;
 mod names;
+mod places;
 mod playwright;
 mod run;
 mod unreadable;
 mod xml;
 
 pub use limits::Limits;
-pub use model::{Attempt, Counts, Execution, Format, Outcome, TestIdentity, TestRun, Warning};
+pub use model::{Attempt, Attempts, Counts, Execution, Format, Outcome, TestIdentity, TestPlace, TestRun, Warning};
 pub use names::{BadNameRule, NameRules};
 pub use unreadable::Unreadable;
 

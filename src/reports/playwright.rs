@@ -6,7 +6,7 @@
 use super::durations::milliseconds;
 use super::json::{message, offset_of, reason, unreadable};
 use super::limits::Limits;
-use super::model::{Attempt, Format, Outcome, TestRun};
+use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
 use super::run::{Record, Repeats, RunBuilder};
 use super::unreadable::Unreadable;
@@ -140,7 +140,7 @@ impl Reader<'_> {
             self.run.add(Record {
                 suite,
                 class: suite,
-                name: name.clone(),
+                name: name.as_str().into(),
                 file: spec.file.as_deref(),
                 variant: &test.project_name,
                 offset,
@@ -166,7 +166,7 @@ impl Reader<'_> {
         }
     }
 
-    fn attempts(&self, test: &Test<'_>, outcome: Outcome) -> Vec<Attempt> {
+    fn attempts(&self, test: &Test<'_>, outcome: Outcome) -> Attempts {
         let limits = self.run.limits();
         let mut budget = limits.kept_text;
         let mut attempts: Vec<_> = test
@@ -179,18 +179,12 @@ impl Reader<'_> {
                     [failure.and_then(|one| one.message.as_deref()), failure.and_then(|one| one.stack.as_deref())];
                 let message = message(parts, budget);
                 budget -= message.as_ref().map_or(0, String::len).min(budget);
-                Attempt {
-                    outcome: attempt_outcome(result.status.as_deref(), test.expected_status.as_deref()),
-                    duration: result.duration.and_then(|value| milliseconds(value).duration),
-                    kind: None,
-                    message,
-                }
+                let outcome = attempt_outcome(result.status.as_deref(), test.expected_status.as_deref());
+                Attempt::new(outcome, result.duration.and_then(|value| milliseconds(value).duration), None, message)
             })
             .collect();
-        if attempts.is_empty() {
-            attempts.push(Attempt { outcome, duration: None, kind: None, message: None });
-        }
-        attempts
+        let last = attempts.pop().unwrap_or_else(|| Attempt::plain(outcome, None));
+        Attempts::new(attempts, last)
     }
 }
 

@@ -3,20 +3,18 @@
 use super::decode::newlines;
 use super::durations::Reading;
 use super::limits::Limits;
-use super::model::{Attempt, Counts, Execution, Format, Outcome, TestIdentity, TestRun, Warning};
+use super::model::{Attempt, Attempts, Counts, Execution, Format, Outcome, TestIdentity, TestPlace, TestRun, Warning};
 use super::names::NameRules;
+use super::places::{Places, Written};
 use super::unreadable::Unreadable;
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
 
 /// One record of a report, as it stands there.
 pub(crate) struct Record<'a> {
     pub suite: &'a str,
     pub class: &'a str,
-    pub name: String,
+    pub name: Cow<'a, str>,
     pub file: Option<&'a str>,
     pub variant: &'a str,
     /// Where it stands in the text, for warnings.
@@ -26,7 +24,7 @@ pub(crate) struct Record<'a> {
     /// How it ended after the retries that the record itself tells of.
     pub outcome: Outcome,
     /// The attempts, oldest first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Attempts,
     pub duration: Option<Duration>,
     pub reported_start: Option<String>,
 }
@@ -49,10 +47,8 @@ pub(crate) struct RunBuilder<'r> {
     names: &'r NameRules,
     lines: Lines<'r>,
     repeats: Repeats,
-    // Keyed by the names as they are written: two parameters that only differ in a random part are two tests.
-    seen: HashMap<u64, usize, Identity>,
-    hashes: RandomState,
-    place: Place,
+    // It knows names as they are written: two parameters that only differ in a random part are two tests.
+    places: Places,
 }
 
 impl<'r> RunBuilder<'r> {
@@ -71,9 +67,7 @@ impl<'r> RunBuilder<'r> {
             names,
             lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
             repeats: Repeats::Unknown,
-            seen: HashMap::default(),
-            hashes: RandomState::new(),
-            place: Place::default(),
+            places: Places::new(),
         }
     }
 
@@ -126,20 +120,9 @@ impl<'r> RunBuilder<'r> {
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
         }
         self.go_to(&record);
-        let key = self.place.key(&record.name);
-        let test = self.identity(record.name, record.file.is_some(), record.offset);
-        let next = self.run.executions.len();
-        let further = match self.seen.entry(key) {
-            Entry::Occupied(known) if self.run.executions[*known.get()].test == test => Some(*known.get()),
-            Entry::Occupied(mut other) => {
-                other.insert(next);
-                None
-            }
-            Entry::Vacant(free) => {
-                free.insert(next);
-                None
-            }
-        };
+        let test = TestIdentity { place: self.places.here(), name: self.normalised(&record.name, record.offset) };
+        let executions = &self.run.executions;
+        let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
             None => self.run.executions.push(Execution {
@@ -164,14 +147,7 @@ impl<'r> RunBuilder<'r> {
 
     /// The last record decides, unless it is a skip: a skipped test has no result that could replace another.
     /// It is flaky only when a failure was written down before the final pass.
-    fn fold(
-        &mut self,
-        index: usize,
-        outcome: Outcome,
-        attempts: Vec<Attempt>,
-        duration: Option<Duration>,
-        offset: usize,
-    ) {
+    fn fold(&mut self, index: usize, outcome: Outcome, attempts: Attempts, duration: Option<Duration>, offset: usize) {
         let known = &mut self.run.executions[index];
         let unexplained = self.repeats == Repeats::RetriesWithoutResults
             && !known.attempts.iter().any(|attempt| attempt.outcome.is_failure());
@@ -196,42 +172,27 @@ impl<'r> RunBuilder<'r> {
         }
     }
 
-    /// Neighbouring cases share their suite, class and file: the rules look at each once.
     fn go_to(&mut self, record: &Record<'_>) {
-        let written = [record.suite, record.class, record.file.unwrap_or_default(), record.variant];
-        if self.place.written == written && self.place.hasher.is_some() {
+        let Record { suite, class, file, variant, .. } = *record;
+        let written = Written { suite, class, file, variant };
+        if self.places.stands_at(&written) {
             return;
         }
-        for part in written {
+        for part in [suite, class, file.unwrap_or_default(), variant] {
             self.warn_of_length(part, record.offset);
         }
-        let mut hasher = self.hashes.build_hasher();
-        written.hash(&mut hasher);
-        let limit = self.limits.name;
-        self.place = Place {
-            written: written.map(str::to_owned),
-            suite: self.names.name(cut(record.suite, limit)).into_owned(),
-            class: self.names.name(cut(record.class, limit)).into_owned(),
-            file: self.names.file(cut(record.file.unwrap_or_default(), limit)).into_owned(),
-            variant: cut(record.variant, limit).to_owned(),
-            hasher: Some(hasher),
-        };
+        let (names, limit) = (self.names, self.limits.name);
+        self.places.go_to(&written, || TestPlace {
+            suite: names.name(cut(suite, limit)).into_owned(),
+            class: names.name(cut(class, limit)).into_owned(),
+            file: file.map(|file| names.file(cut(file, limit)).into_owned()),
+            variant: cut(variant, limit).to_owned(),
+        });
     }
 
-    fn identity(&mut self, mut name: String, has_file: bool, offset: usize) -> TestIdentity {
-        self.warn_of_length(&name, offset);
-        name.truncate(name.floor_char_boundary(self.limits.name));
-        if let Cow::Owned(normalised) = self.names.name(&name) {
-            name = normalised;
-        }
-        let Place { suite, class, file, variant, .. } = &self.place;
-        TestIdentity {
-            suite: suite.clone(),
-            class: class.clone(),
-            name,
-            file: has_file.then(|| file.clone()),
-            variant: variant.clone(),
-        }
+    fn normalised(&mut self, name: &str, offset: usize) -> String {
+        self.warn_of_length(name, offset);
+        self.names.name(cut(name, self.limits.name)).into_owned()
     }
 
     fn warn_of_length(&mut self, name: &str, offset: usize) {
@@ -252,26 +213,6 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// Where the last record stood: its suite, class, file and variant, as written and without random parts.
-#[derive(Default)]
-struct Place {
-    written: [String; 4],
-    suite: String,
-    class: String,
-    file: String,
-    variant: String,
-    /// The hash of what is written, to which a test's name is added.
-    hasher: Option<DefaultHasher>,
-}
-
-impl Place {
-    fn key(&self, name: &str) -> u64 {
-        let mut hasher = self.hasher.clone().unwrap_or_default();
-        name.hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
 /// Lines of offsets that mostly grow: counts on from the last one.
 struct Lines<'t> {
     bytes: &'t [u8],
@@ -288,33 +229,5 @@ impl Lines<'_> {
         self.line += newlines(&self.bytes[self.offset..offset]);
         self.offset = offset;
         self.line
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default, Clone, Copy)]
-struct Identity(u64);
-
-impl BuildHasher for Identity {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        *self
-    }
-}
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
     }
 }

@@ -135,9 +135,9 @@ pub(super) fn encode_details(executions: &[Execution]) -> Option<Vec<u8>> {
         for attempt in &execution.attempts {
             attempts.byte(code_of(attempt.outcome));
             attempts.maybe(attempt.duration.map(|duration| microseconds(duration) as i64));
-            for text in [&attempt.kind, &attempt.message] {
+            for text in [attempt.kind(), attempt.message()] {
                 // Text 0 stands for none.
-                let number = text.as_deref().map_or(0, |text| {
+                let number = text.map_or(0, |text| {
                     *numbers.entry(text).or_insert_with(|| {
                         texts.push(text);
                         texts.len() as u64 - 1
@@ -174,7 +174,7 @@ pub(super) fn decode_details(bytes: &[u8]) -> Result<Vec<Vec<Attempt>>, Malforme
             let outcome = outcome_of(reader.byte()?);
             let duration = reader.maybe()?.map(|number| Duration::from_micros(number.unsigned_abs()));
             let (kind, message) = (text(reader.number()?)?, text(reader.number()?)?);
-            attempts.push(Attempt { outcome, duration, kind, message });
+            attempts.push(Attempt::new(outcome, duration, kind, message));
         }
         executions.push(attempts);
     }
@@ -184,7 +184,7 @@ pub(super) fn decode_details(bytes: &[u8]) -> Result<Vec<Vec<Attempt>>, Malforme
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reports::TestIdentity;
+    use crate::reports::{Attempts, TestIdentity};
     use proptest::prelude::*;
 
     fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -233,11 +233,9 @@ mod tests {
 
     #[test]
     fn attempts_come_back_with_their_texts() {
-        let attempt = |outcome, message: Option<&str>| Attempt {
-            outcome,
-            duration: Some(Duration::from_millis(12)),
-            kind: message.map(|_| "AssertionError".to_owned()),
-            message: message.map(str::to_owned),
+        let attempt = |outcome, message: Option<&str>| {
+            let kind = message.map(|_| "AssertionError".to_owned());
+            Attempt::new(outcome, Some(Duration::from_millis(12)), kind, message.map(str::to_owned))
         };
         let execution = |outcome, attempts| Execution {
             test: TestIdentity::default(),
@@ -248,15 +246,15 @@ mod tests {
             reported_start: None,
         };
         let executions = [
-            execution(Outcome::Passed, vec![attempt(Outcome::Passed, None)]),
+            execution(Outcome::Passed, attempt(Outcome::Passed, None).into()),
             execution(
                 Outcome::Passed,
-                vec![attempt(Outcome::Failed, Some("1 != 2 \u{1F9EA}")), attempt(Outcome::Passed, None)],
+                Attempts::new(vec![attempt(Outcome::Failed, Some("1 != 2 \u{1F9EA}"))], attempt(Outcome::Passed, None)),
             ),
-            execution(Outcome::Error, vec![attempt(Outcome::Error, Some("1 != 2 \u{1F9EA}"))]),
+            execution(Outcome::Error, attempt(Outcome::Error, Some("1 != 2 \u{1F9EA}")).into()),
         ];
         let details = decode_details(&encode_details(&executions).unwrap()).unwrap();
-        assert_eq!(details, [executions[1].attempts.clone(), executions[2].attempts.clone()]);
+        assert_eq!(details, [executions[1].attempts.to_vec(), executions[2].attempts.to_vec()]);
         assert_eq!(encode_details(&executions[..1]), None);
     }
 }

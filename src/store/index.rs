@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::live::Hash;
 use crate::quality::Day;
-use crate::reports::TestIdentity;
+use crate::reports::{TestIdentity, TestPlace};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -139,8 +139,8 @@ impl KnownProject {
             let number = *known.entry(*fingerprint).or_insert(next);
             numbers.push(number);
             if number == next {
-                let TestIdentity { suite, class, name, file, variant } = test;
-                insert.execute((self.id, number, fingerprint, suite, class, name, file, variant, day.0))?;
+                let TestPlace { suite, class, file, variant } = &*test.place;
+                insert.execute((self.id, number, fingerprint, suite, class, &test.name, file, variant, day.0))?;
                 new.push(NewTest { number, suite: suite.clone(), first_day: day });
             }
         }
@@ -160,12 +160,10 @@ mod tests {
 
     #[test]
     fn fingerprints_tell_apart_what_only_together_reads_the_same() {
-        let test = |suite: &str, class: &str, file: Option<&str>| TestIdentity {
-            suite: suite.into(),
-            class: class.into(),
-            name: "works".into(),
-            file: file.map(str::to_owned),
-            variant: String::new(),
+        let test = |suite: &str, class: &str, file: Option<&str>| {
+            let file = file.map(str::to_owned);
+            let place = TestPlace { suite: suite.into(), class: class.into(), file, variant: String::new() };
+            TestIdentity { place: place.into(), name: "works".into() }
         };
         let all = [test("ab", "c", None), test("a", "bc", None), test("ab", "c", Some("")), test("ab", "c", Some("x"))];
         let hashes: std::collections::HashSet<_> = all.iter().map(fingerprint).collect();

@@ -7,8 +7,9 @@ use super::live::{FoldableReport, Hash, Live};
 use super::model::{NewReport, Receipt, RunMeta};
 use super::writer::Applying;
 use crate::quality::{Day, Observation};
-use crate::reports::{Counts, Execution, Warning};
+use crate::reports::{Counts, Execution, TestPlace, Warning};
 use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
 
 /// Warnings of one report that are kept word for word.
 const KEPT_WARNINGS: usize = 50;
@@ -45,10 +46,7 @@ impl Prepared {
         }
         new.meta.attempt = new.meta.attempt.max(1);
         if let Some(cell) = new.meta.variant.as_deref().filter(|cell| !cell.is_empty()) {
-            for execution in &mut new.report.executions {
-                let own = &mut execution.test.variant;
-                *own = if own.is_empty() { cell.to_owned() } else { format!("{cell} {own}") };
-            }
+            in_cell(cell, &mut new.report.executions);
         }
         let (identity, content) = identities(&new);
         Ok(Self {
@@ -98,6 +96,23 @@ impl Prepared {
         // The sort is stable: of one test's records the report's last one stays the last.
         stored.sort_by_key(|execution| execution.observation.test);
         stored
+    }
+}
+
+/// Makes a matrix cell part of each test's variant. Neighbouring tests go on sharing their place.
+fn in_cell(cell: &str, executions: &mut [Execution]) {
+    let mut last: Option<(Arc<TestPlace>, Arc<TestPlace>)> = None;
+    for Execution { test, .. } in executions {
+        let inside = match last.take().filter(|(outside, _)| Arc::ptr_eq(outside, &test.place)) {
+            Some((_, inside)) => inside,
+            None => {
+                let own = &test.place.variant;
+                let variant = if own.is_empty() { cell.to_owned() } else { format!("{cell} {own}") };
+                Arc::new(TestPlace { variant, ..TestPlace::clone(&test.place) })
+            }
+        };
+        let outside = std::mem::replace(&mut test.place, Arc::clone(&inside));
+        last = Some((outside, inside));
     }
 }
 

@@ -2,18 +2,19 @@
 
 use super::{Junit, Suite};
 use crate::reports::durations::seconds;
-use crate::reports::model::{Attempt, Outcome};
+use crate::reports::model::{Attempt, Attempts, Outcome};
 use crate::reports::run::Record;
 use crate::reports::unreadable::Unreadable;
 use crate::reports::xml::{Tag, Token};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What the attributes of a case say.
 #[derive(Default)]
-struct Attributes {
-    name: Option<String>,
-    class: String,
-    file: Option<String>,
+struct Attributes<'t> {
+    name: Cow<'t, str>,
+    class: Cow<'t, str>,
+    file: Option<Cow<'t, str>>,
     start: Option<String>,
     duration: Option<Duration>,
     /// By the attributes `status` and `result`, where they say that the case did not simply pass.
@@ -42,21 +43,18 @@ impl Junit<'_> {
         let element = element_outcome(&attributes, &results);
         let attempts = attempts(&attributes, results, element);
         let every: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
-        let name = match attributes.name.take().filter(|name| !name.is_empty()) {
-            Some(name) => name,
-            None => {
-                let number = self.run.elements().tests + 1;
-                self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));
-                format!("(test case {number} without a name)")
-            }
-        };
+        if attributes.name.is_empty() {
+            let number = self.run.elements().tests + 1;
+            self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));
+            attributes.name = format!("(test case {number} without a name)").into();
+        }
         let project = self.playwright_project(suite, &attributes.class);
         let file = attributes.file.as_deref().or(suite.file.as_deref());
         self.run.add(Record {
             suite: &suite.name,
             class: &attributes.class,
-            name,
-            file: file.or_else(|| project.map(|_| attributes.class.as_str())),
+            file: file.or_else(|| project.map(|_| &*attributes.class)),
+            name: attributes.name,
             variant: project.unwrap_or_default(),
             offset: tag.offset,
             element,
@@ -64,10 +62,7 @@ impl Junit<'_> {
             attempts,
             duration: every.or(attributes.duration),
             reported_start: attributes.start,
-        })?;
-        // The next case is nearly always of the same class: its buffer is used again.
-        self.class = attributes.class;
-        Ok(())
+        })
     }
 
     /// Playwright runs a file once a browser project, and writes the project where others write the machine's name.
@@ -79,16 +74,15 @@ impl Junit<'_> {
         suite.hostname.as_deref().filter(|_| self.playwright && suite.name == class && is_script())
     }
 
-    fn case_attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
-        let mut case = Attributes { class: std::mem::take(&mut self.class), ..Attributes::default() };
-        case.class.clear();
+    fn case_attributes<'t>(&mut self, tag: &'t Tag<'_>) -> Result<Attributes<'t>, Unreadable> {
+        let mut case = Attributes::default();
         let mut time = None;
         let mut unknown = None;
         let sound = self.xml.attributes(tag, |key, value| match key {
-            "name" => case.name = Some(value.into_owned()),
-            "classname" => value.as_ref().clone_into(&mut case.class),
-            "class" if case.class.is_empty() => value.as_ref().clone_into(&mut case.class),
-            "file" | "filepath" => case.file = Some(value.into_owned()).filter(|file| !file.is_empty()),
+            "name" => case.name = value,
+            "classname" => case.class = value,
+            "class" if case.class.is_empty() => case.class = value,
+            "file" | "filepath" => case.file = Some(value).filter(|file| !file.is_empty()),
             "timestamp" => case.start = Some(value.into_owned()),
             "time" => {
                 let reading = seconds(&value);
@@ -178,31 +172,31 @@ impl Junit<'_> {
     }
 
     fn attempt(&mut self, tag: &Tag<'_>, outcome: Outcome, budget: &mut usize) -> Result<Attempt, Unreadable> {
-        let mut attempt = Attempt { outcome, duration: None, kind: None, message: None };
+        let (mut duration, mut kind, mut message) = (None, None, None);
         let limit = self.run.limits().name;
         self.xml.attributes(tag, |key, value| match key {
-            "type" if !value.is_empty() => attempt.kind = Some(crate::reports::run::cut(&value, limit).to_owned()),
+            "type" if !value.is_empty() => kind = Some(crate::reports::run::cut(&value, limit).to_owned()),
             "message" if !value.is_empty() => {
                 let head = crate::reports::run::cut(&value, *budget);
                 // One byte more, for the line break between the message and the text.
                 *budget = budget.saturating_sub(head.len() + 1);
-                attempt.message = Some(head.to_owned());
+                message = Some(head.to_owned());
             }
-            "time" => attempt.duration = seconds(&value).duration,
+            "time" => duration = seconds(&value).duration,
             _ => {}
         })?;
         let text = self.xml.text(budget)?;
-        attempt.message = match attempt.message {
-            _ if text.is_empty() => attempt.message,
+        let message = match message {
+            _ if text.is_empty() => message,
             // Most producers repeat the message at the head of the text.
             Some(message) if !text.starts_with(message.trim()) => Some(format!("{message}\n{text}")),
             _ => Some(text),
         };
-        Ok(attempt)
+        Ok(Attempt::new(outcome, duration, kind, message))
     }
 
-    fn warn_of_results(&mut self, tag: &Tag<'_>, attributes: &Attributes, results: &Results) {
-        let name = attributes.name.as_deref().unwrap_or_default();
+    fn warn_of_results(&mut self, tag: &Tag<'_>, attributes: &Attributes<'_>, results: &Results) {
+        let name = &attributes.name;
         if results.count > 1 {
             self.run.warn("several_results", tag.offset, || {
                 format!("{name:?} has {} results: the worst one counts", results.count)
@@ -223,7 +217,7 @@ impl Junit<'_> {
 }
 
 /// The worst child decides; where there is none, the attributes do. Retries before the end are no results.
-fn element_outcome(attributes: &Attributes, results: &Results) -> Outcome {
+fn element_outcome(attributes: &Attributes<'_>, results: &Results) -> Outcome {
     match &results.main {
         Some(main) => main.outcome.max(attributes.status.unwrap_or(Outcome::Passed)),
         None => attributes.status.unwrap_or(Outcome::Passed),
@@ -232,23 +226,23 @@ fn element_outcome(attributes: &Attributes, results: &Results) -> Outcome {
 
 /// The attempts in the order they were made. `flaky…` stand for attempts before the end; `failure` or `error`
 /// stands for the first attempt where `rerun…` follow it, and for the last one otherwise.
-fn attempts(attributes: &Attributes, results: Results, element: Outcome) -> Vec<Attempt> {
+fn attempts(attributes: &Attributes<'_>, results: Results, element: Outcome) -> Attempts {
     let Results { main, flaky, reruns, .. } = results;
-    let mut main = main.unwrap_or(Attempt { outcome: element, duration: None, kind: None, message: None });
+    let mut main = main.unwrap_or_else(|| Attempt::plain(element, None));
     main.duration = main.duration.or(attributes.duration);
-    if flaky.is_empty() && reruns.is_empty() {
-        return vec![main];
-    }
-    let mut attempts = flaky;
+    let mut earlier = flaky;
     // Reruns without a result of the case that failed: the last attempt passed, and these came before it.
     if main.outcome.is_failure() || attributes.status.is_some() {
-        attempts.push(main);
-        attempts.extend(reruns);
+        let mut reruns = reruns.into_iter();
+        let first = reruns.next_back().map(|last| std::mem::replace(&mut main, last));
+        if let Some(first) = first {
+            earlier.push(first);
+            earlier.extend(reruns);
+        }
     } else {
-        attempts.extend(reruns);
-        attempts.push(main);
+        earlier.extend(reruns);
     }
-    attempts
+    Attempts::new(earlier, main)
 }
 
 /// What a `status` or `result` attribute says.

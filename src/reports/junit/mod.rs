@@ -19,8 +19,6 @@ struct Junit<'a> {
     run: RunBuilder<'a>,
     /// The root says that it was written by Playwright: its suites name the browser project as their host.
     playwright: bool,
-    /// The class of the case before, a buffer.
-    class: String,
 }
 
 /// What a suite says about the cases in it.
@@ -49,12 +47,7 @@ pub(super) fn read<'a>(
     limits: &'a Limits,
     names: &'a NameRules,
 ) -> Result<TestRun, Unreadable> {
-    let mut junit = Junit {
-        class: String::new(),
-        xml,
-        run: RunBuilder::new(Format::Junit, text, limits, names),
-        playwright: false,
-    };
+    let mut junit = Junit { xml, run: RunBuilder::new(Format::Junit, text, limits, names), playwright: false };
     junit.document()?;
     Ok(junit.run.finish())
 }

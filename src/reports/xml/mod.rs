@@ -23,12 +23,20 @@ pub(crate) struct Xml<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
     limits: &'a Limits,
-    open: Vec<usize>,
+    open: Vec<Open<'a>>,
     has_controls: bool,
+    usual: tag::Usual,
     /// The last element was empty (`<a/>`): its `Close` comes next.
     close: bool,
     /// quick-xml stands between two pieces of markup, where what follows can be taken out of its hands.
     between: bool,
+}
+
+/// An element that was opened and not yet closed.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    name: &'a str,
+    offset: usize,
 }
 
 /// What stands next.
@@ -62,6 +70,7 @@ impl<'a> Xml<'a> {
             limits,
             open: Vec::new(),
             has_controls: decoded.control.is_some(),
+            usual: tag::Usual::default(),
             close: false,
             between: true,
         }
@@ -76,10 +85,13 @@ impl<'a> Xml<'a> {
         }
         loop {
             let offset = self.position();
-            if self.between
-                && let Some(tag) = self.opening_tag(offset)
-            {
-                return self.open(tag);
+            if self.between {
+                if let Some(tag) = self.opening_tag(offset) {
+                    return self.open(tag);
+                }
+                if self.closing_tag(offset) {
+                    return Ok(Token::Close);
+                }
             }
             let event = self.reader.read_event();
             self.between = !matches!(event, Ok(Event::Text(_) | Event::GeneralRef(_)));
@@ -114,25 +126,43 @@ impl<'a> Xml<'a> {
 
     /// Reads an opening tag where one follows, and moves quick-xml behind it.
     fn opening_tag(&mut self, offset: usize) -> Option<Tag<'a>> {
-        let (tag, end, empty) = tag::scan(self.text, offset)?;
-        self.reader.stream().consume(end - offset);
-        self.close = empty;
-        Some(tag)
+        let scanned = tag::scan(self.text, offset, &mut self.usual)?;
+        self.reader.stream().consume(scanned.end - offset);
+        self.close = scanned.empty;
+        Some(scanned.tag)
+    }
+
+    /// Reads the closing tag of the element that was opened last, where it follows just as usual.
+    fn closing_tag(&mut self, offset: usize) -> bool {
+        let Some(Open { name, .. }) = self.open.last() else { return false };
+        let Some(rest) = self.text.as_bytes().get(offset..) else { return false };
+        let tag = rest.trim_ascii_start();
+        let Some([b'>', after @ ..]) = tag.strip_prefix(b"</").and_then(|tag| tag.strip_prefix(name.as_bytes())) else {
+            return false;
+        };
+        self.reader.stream().consume(rest.len() - after.len());
+        self.open.pop();
+        true
     }
 
     fn open(&mut self, tag: Tag<'a>) -> Result<Token<'a>, Unreadable> {
         if self.open.len() >= self.limits.depth {
             return Err(Unreadable::TooDeep { line: self.line(tag.offset), limit: self.limits.depth });
         }
-        self.open.push(tag.offset);
-        Ok(Token::Open(if self.has_controls { tag.without_controls() } else { tag }))
+        let name = self.text.get(tag.name_range()).unwrap_or_default();
+        self.open.push(Open { name, offset: tag.offset });
+        if self.has_controls {
+            self.usual.forget();
+            return Ok(Token::Open(tag.without_controls()));
+        }
+        Ok(Token::Open(tag))
     }
 
     fn check_name(&mut self, found: &str, offset: usize) -> Result<(), Unreadable> {
         let line = |xml: &Self| xml.line(xml.begin_of_tag(offset));
-        let reason = match self.open.pop().map(|opened| self.name_at(opened)) {
-            Some(expected) if expected == found => return Ok(()),
-            Some(expected) => format!("expected </{expected}>, but </{found}> was found"),
+        let reason = match self.open.pop() {
+            Some(Open { name, .. }) if name == found => return Ok(()),
+            Some(Open { name, .. }) => format!("expected </{}>, but </{found}> was found", cut(name, 100)),
             None => format!("</{found}> closes nothing"),
         };
         Err(Unreadable::Malformed { line: line(self), reason })
@@ -152,9 +182,28 @@ impl<'a> Xml<'a> {
     pub fn skip(&mut self) -> Result<(), Unreadable> {
         let outside = self.open.len().saturating_sub(1);
         while self.open.len() > outside {
-            self.next()?;
+            // Text and CDATA, the output of whole suites, are not even split into tokens.
+            if self.close || !self.between || !self.skip_text() {
+                self.next()?;
+            }
         }
         Ok(())
+    }
+
+    /// Passes over text up to the next markup, and over that where it closes the element or is CDATA. Says whether
+    /// it did; whatever else follows is for `next`.
+    fn skip_text(&mut self) -> bool {
+        let offset = self.position();
+        let Some(rest) = self.text.as_bytes().get(offset..) else { return false };
+        let Some(text) = memchr::memchr(b'<', rest) else { return false };
+        let markup = &rest[text..];
+        if let Some(data) = markup.strip_prefix(b"<![CDATA[") {
+            let Some(end) = memchr::memmem::find(data, b"]]>") else { return false };
+            self.reader.stream().consume(rest.len() - (data.len() - end - 3));
+            return true;
+        }
+        self.reader.stream().consume(text);
+        self.closing_tag(offset + text)
     }
 
     /// The text of the element that was opened last, up to the budget, and passes over the rest of it. Output
@@ -170,21 +219,48 @@ impl<'a> Xml<'a> {
         let mut kept = String::new();
         let outside = self.open.len().saturating_sub(1);
         while self.open.len() > outside {
+            if let Some(text) = self.piece() {
+                self.keep(&mut kept, text, budget);
+                continue;
+            }
             match self.next()? {
                 Token::Open(tag) if matches!(tag.name(), "system-out" | "system-err") => self.skip()?,
-                Token::Text(text) if *budget > 0 => {
-                    let text = text.read();
-                    // White space in front is laid out by the producer; it must not use the budget up.
-                    let text = if kept.is_empty() { text.trim_start() } else { &text };
-                    let head = cut(text, *budget);
-                    *budget = if head.len() < text.len() { 0 } else { *budget - head.len() };
-                    kept.push_str(&self.without_controls(head));
-                }
-                Token::Open(_) | Token::Close | Token::Text(_) | Token::End => {}
+                Token::Text(text) => self.keep(&mut kept, text, budget),
+                Token::Open(_) | Token::Close | Token::End => {}
             }
         }
         kept.truncate(kept.trim_end().len());
         Ok(kept)
+    }
+
+    fn keep(&self, kept: &mut String, text: Text<'_>, budget: &mut usize) {
+        if *budget == 0 {
+            return;
+        }
+        let text = text.read();
+        // White space in front is laid out by the producer; it must not use the budget up.
+        let text = if kept.is_empty() { text.trim_start() } else { &text };
+        let head = cut(text, *budget);
+        *budget = if head.len() < text.len() { 0 } else { *budget - head.len() };
+        kept.push_str(&self.without_controls(head));
+    }
+
+    /// A piece of text up to the next markup or reference, or a reference to a character that every XML knows.
+    /// Nothing where markup follows, or what is for quick-xml to read.
+    fn piece(&mut self) -> Option<Text<'a>> {
+        if self.close || !self.between {
+            return None;
+        }
+        let rest = self.text.get(self.position()..)?;
+        let (text, length) = match memchr::memchr2(b'<', b'&', rest.as_bytes())? {
+            0 => {
+                let name = cut(&rest[1..], "apos;".len()).split_once(';')?.0;
+                (Text::Plain(resolve_xml_entity(name)?.into()), name.len() + 2)
+            }
+            length => (Text::Plain(rest[..length].into()), length),
+        };
+        self.reader.stream().consume(length);
+        Some(text)
     }
 
     /// The line of an offset.
@@ -195,8 +271,12 @@ impl<'a> Xml<'a> {
     /// Hands every attribute of a tag to `take`, its value unescaped, in the order they stand.
     ///
     /// A value with an entity that is not known is handed on as it is written; `false` says that it happened.
-    pub fn attributes(&self, tag: &Tag<'_>, mut take: impl FnMut(&str, Cow<'_, str>)) -> Result<bool, Unreadable> {
-        match tag.attributes(self.limits.attributes, &mut take) {
+    pub fn attributes<'t>(
+        &self,
+        tag: &'t Tag<'_>,
+        mut take: impl FnMut(&'t str, Cow<'t, str>),
+    ) -> Result<bool, Unreadable> {
+        match tag.attributes(&self.usual, self.limits.attributes, &mut take) {
             Some(sound) => Ok(sound),
             None => Err(Unreadable::TooManyAttributes { line: self.line(tag.offset), limit: self.limits.attributes }),
         }
@@ -209,16 +289,10 @@ impl<'a> Xml<'a> {
     fn truncated(&self) -> Unreadable {
         let line = self.line(self.text.len());
         let inside = match self.open.last() {
-            Some(offset) => format!("inside <{}> of line {}", self.name_at(*offset), self.line(*offset)),
+            Some(Open { name, offset }) => format!("inside <{}> of line {}", cut(name, 100), self.line(*offset)),
             None => "before its first element".to_owned(),
         };
         Unreadable::Truncated { line, inside }
-    }
-
-    fn name_at(&self, offset: usize) -> &'a str {
-        let rest = self.text.get(offset + 1..).unwrap_or_default();
-        let end = rest.find(|character: char| character.is_whitespace() || matches!(character, '/' | '>'));
-        cut(&rest[..end.unwrap_or(rest.len())], 100)
     }
 
     fn unreadable(&self, error: &Error) -> Unreadable {

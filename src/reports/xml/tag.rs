@@ -6,6 +6,7 @@
 use super::super::decode::without_controls;
 use quick_xml::escape::unescape;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// An opening tag. An empty element is followed by its `Close` like any other.
 pub(crate) struct Tag<'a> {
@@ -17,29 +18,109 @@ pub(crate) struct Tag<'a> {
     pub offset: usize,
 }
 
-/// The opening tag that follows, where it ends, and whether its element is empty. White space in front is passed
-/// over. Nothing where something else follows, or a tag that is not closed.
-pub(super) fn scan(text: &str, offset: usize) -> Option<(Tag<'_>, usize, bool)> {
+/// What was found where an opening tag may follow.
+pub(super) struct Scanned<'a> {
+    pub tag: Tag<'a>,
+    /// Where it ends.
+    pub end: usize,
+    /// Whether its element is empty.
+    pub empty: bool,
+}
+
+/// The attributes of the tag that was scanned last, where they stand there as nearly every producer writes them.
+#[derive(Default)]
+pub(super) struct Usual {
+    /// The tag they belong to, by its offset; nothing where they have to be looked for in its text.
+    tag: Option<usize>,
+    found: Vec<Span>,
+}
+
+/// An attribute, by offsets into what stands between the angle brackets.
+struct Span {
+    name: Range<usize>,
+    value: Range<usize>,
+    escaped: bool,
+}
+
+/// The opening tag that follows. White space in front is passed over. Nothing where something else follows, or a
+/// tag that is not closed.
+pub(super) fn scan<'a>(text: &'a str, offset: usize, usual: &mut Usual) -> Option<Scanned<'a>> {
     let bytes = text.as_bytes();
-    let mut at = offset;
-    while bytes.get(at)?.is_ascii_whitespace() {
-        at += 1;
-    }
-    if bytes[at] != b'<' || !bytes.get(at + 1)?.is_ascii_alphabetic() {
+    let begin = behind_white_space(bytes, offset);
+    if *bytes.get(begin)? != b'<' || !bytes.get(begin + 1)?.is_ascii_alphabetic() {
         return None;
     }
-    let begin = at;
+    usual.tag = None;
+    if let Some((name, end, after)) = usual.scan(bytes, begin) {
+        usual.tag = Some(begin);
+        let tag = Tag { content: Cow::Borrowed(&text[begin + 1..end]), name, offset: begin };
+        return Some(Scanned { tag, end: after, empty: end + 2 == after });
+    }
+    let end = end_of_tag(bytes, begin)?;
+    let content = &text[begin + 1..end];
+    let (content, empty) = content.strip_suffix('/').map_or((content, false), |content| (content, true));
+    Some(Scanned { tag: Tag::new(Cow::Borrowed(content), begin), end: end + 1, empty })
+}
+
+/// The closing bracket of the tag that begins here: the first one outside of quotes.
+fn end_of_tag(bytes: &[u8], begin: usize) -> Option<usize> {
+    let mut at = begin;
     loop {
         at += 1;
         match *bytes.get(at)? {
-            b'>' => break,
+            b'>' => return Some(at),
             quote @ (b'"' | b'\'') => at += 1 + memchr::memchr(quote, &bytes[at + 1..])?,
             _ => {}
         }
     }
-    let content = &text[begin + 1..at];
-    let (content, empty) = content.strip_suffix('/').map_or((content, false), |content| (content, true));
-    Some((Tag::new(Cow::Borrowed(content), begin), at + 1, empty))
+}
+
+impl Usual {
+    /// More attributes than this are not usual.
+    const MOST: usize = 32;
+
+    /// The tag's text is changed: its attributes stand elsewhere now.
+    pub fn forget(&mut self) {
+        self.tag = None;
+    }
+
+    /// Scans a tag of names and quoted values in one pass: the length of its name, where its content ends, and what
+    /// is behind it. Nothing where it is written in any other way.
+    fn scan(&mut self, bytes: &[u8], begin: usize) -> Option<(usize, usize, usize)> {
+        let content = begin + 1;
+        let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'>' | b'=' | b'"' | b'\'');
+        let end_of_name = |from: usize| Some(from + bytes.get(from..)?.iter().position(|byte| !is_name(byte))?);
+        self.found.clear();
+        let mut at = end_of_name(content)?;
+        if matches!(bytes[at], b'=' | b'"' | b'\'') {
+            return None;
+        }
+        let name = at - content;
+        loop {
+            at = behind_white_space(bytes, at);
+            match bytes.get(at..)? {
+                [b'>', ..] => return Some((name, at, at + 1)),
+                [b'/', b'>', ..] => return Some((name, at, at + 2)),
+                _ if self.found.len() == Self::MOST => return None,
+                _ => {}
+            }
+            let end = end_of_name(at)?;
+            let [b'=', quote @ (b'"' | b'\''), value @ ..] = bytes.get(end..)? else { return None };
+            let first = memchr::memchr2(*quote, b'&', value)?;
+            let escaped = value[first] == b'&';
+            let length = if escaped { first + memchr::memchr(*quote, &value[first..])? } else { first };
+            let (name, value) = (at - content..end - content, end + 2 - content);
+            self.found.push(Span { name, value: value..value + length, escaped });
+            at = end + 3 + length;
+        }
+    }
+}
+
+fn behind_white_space(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
 }
 
 impl<'a> Tag<'a> {
@@ -53,37 +134,61 @@ impl<'a> Tag<'a> {
         local_name(&self.content[..self.name])
     }
 
+    /// Where the name stands in the text, with its name space prefix.
+    pub fn name_range(&self) -> Range<usize> {
+        self.offset + 1..self.offset + 1 + self.name
+    }
+
     /// Control characters inside a tag would be part of a name; most files have none at all.
     pub fn without_controls(self) -> Self {
         Self::new(Cow::Owned(without_controls(&self.content).into_owned()), self.offset)
     }
 
-    /// Hands on every attribute, unescaped; says whether all were sound, and nothing when there are too many.
-    pub fn attributes(&self, limit: usize, take: &mut impl FnMut(&str, Cow<'_, str>)) -> Option<bool> {
+    /// Hands on every attribute, unescaped; says whether all were sound, and nothing when there are too many. Those
+    /// that were found when the tag was scanned are not looked for again.
+    pub(super) fn attributes<'t>(
+        &'t self,
+        usual: &Usual,
+        limit: usize,
+        take: &mut impl FnMut(&'t str, Cow<'t, str>),
+    ) -> Option<bool> {
         let mut sound = true;
-        let mut rest = self.content[self.name..].trim_ascii_start();
+        if usual.tag == Some(self.offset) {
+            if usual.found.len() > limit {
+                return None;
+            }
+            for Span { name, value, escaped } in &usual.found {
+                let value = &self.content[value.clone()];
+                let value = if *escaped { unescaped(value, &mut sound) } else { Cow::Borrowed(value) };
+                take(local_name(&self.content[name.clone()]), value);
+            }
+            return Some(sound);
+        }
+        let mut attributes = Attributes { text: &self.content, at: self.name };
         for index in 0.. {
-            let Some((name, value, after)) = next_attribute(rest) else { break };
+            let Some((name, value)) = attributes.next() else { break };
             if index >= limit {
                 return None;
             }
-            rest = after.trim_ascii_start();
             match value {
-                Some(value) if memchr::memchr(b'&', value.as_bytes()).is_none() => {
-                    take(local_name(name), Cow::Borrowed(value));
-                }
-                Some(value) => match unescape(value) {
-                    // A character reference (`&#27;`) brings in what the bytes did not show.
-                    Ok(value) => take(local_name(name), Cow::Owned(without_controls(&value).into_owned())),
-                    Err(_) => {
-                        sound = false;
-                        take(local_name(name), Cow::Borrowed(value));
-                    }
-                },
+                Some(value) => take(local_name(name), unescaped(value, &mut sound)),
                 None => sound = false,
             }
         }
         Some(sound)
+    }
+}
+
+/// A value with its references resolved; one with an unknown entity stays as it is written, and is not sound.
+fn unescaped<'t>(value: &'t str, sound: &mut bool) -> Cow<'t, str> {
+    match unescape(value) {
+        // A character reference (`&#27;`) brings in what the bytes did not show.
+        Ok(Cow::Owned(value)) => Cow::Owned(without_controls(&value).into_owned()),
+        Ok(value) => value,
+        Err(_) => {
+            *sound = false;
+            Cow::Borrowed(value)
+        }
     }
 }
 
@@ -92,42 +197,95 @@ fn local_name(name: &str) -> &str {
     name.bytes().position(|byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
 }
 
-/// The name and the value of the attribute that a text begins with, and what follows it. A value without quotes
-/// ends at white space; a name without a value has none.
-fn next_attribute(text: &str) -> Option<(&str, Option<&str>, &str)> {
-    if text.is_empty() {
-        return None;
-    }
-    let end = text.bytes().position(|byte| byte == b'=' || byte.is_ascii_whitespace()).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    let Some(rest) = rest.trim_ascii_start().strip_prefix('=') else { return Some((name, None, rest)) };
-    let rest = rest.trim_ascii_start();
-    let (value, after) = match rest.as_bytes().first() {
-        Some(quote @ (b'"' | b'\'')) => {
-            let end = memchr::memchr(*quote, &rest.as_bytes()[1..])? + 1;
-            (&rest[1..end], &rest[end + 1..])
+/// The attributes of a tag, read up to an offset.
+struct Attributes<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Attributes<'t> {
+    /// The name and the value of the next attribute. A value without quotes ends at white space; a name without a
+    /// value has none.
+    fn next(&mut self) -> Option<(&'t str, Option<&'t str>)> {
+        let bytes = self.text.as_bytes();
+        self.at = behind_white_space(bytes, self.at);
+        let rest = &bytes[self.at..];
+        if rest.is_empty() {
+            return None;
         }
-        _ => rest.split_at(rest.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len())),
-    };
-    Some((name, Some(value), after))
+        let length = rest.iter().position(|byte| *byte == b'=' || byte.is_ascii_whitespace()).unwrap_or(rest.len());
+        let name = &self.text[self.at..self.at + length];
+        self.at = behind_white_space(bytes, self.at + length);
+        if bytes.get(self.at) != Some(&b'=') {
+            return Some((name, None));
+        }
+        self.at = behind_white_space(bytes, self.at + 1);
+        let rest = &bytes[self.at..];
+        let (begin, length) = match rest.first() {
+            Some(quote @ (b'"' | b'\'')) => (self.at + 1, memchr::memchr(*quote, &rest[1..])?),
+            _ => (self.at, rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len())),
+        };
+        // One more for the closing quote.
+        self.at = begin + length + (begin - self.at);
+        Some((name, Some(&self.text[begin..begin + length])))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    type Read = (String, usize, usize, bool, Option<(Vec<(String, String)>, bool)>);
+
+    /// What is read of a tag: its name, where it begins and ends, whether it is empty, and its attributes.
+    fn read_with(text: &str, usual: &mut Usual) -> Option<Read> {
+        let Scanned { tag, end, empty } = scan(text, 0, usual)?;
+        let mut attributes = Vec::new();
+        let mut take = |name: &str, value: Cow<'_, str>| attributes.push((name.to_owned(), value.into_owned()));
+        let sound = tag.attributes(usual, 4, &mut take);
+        let name = tag.name().to_owned();
+        assert_eq!(text.get(tag.name_range()).map(local_name), Some(&*name));
+        Some((name, tag.offset, end, empty, sound.map(|sound| (attributes, sound))))
+    }
 
     fn read(text: &str) -> (String, Vec<(String, String)>, bool) {
-        let (tag, _, _) = scan(text, 0).expect("a tag");
+        let (name, _, _, _, attributes) = read_with(text, &mut Usual::default()).expect("a tag");
+        let (attributes, sound) = attributes.expect("few");
+        (name, attributes, sound)
+    }
+
+    /// Reads it without the pass for usual tags.
+    fn read_the_long_way(text: &str) -> Option<Read> {
+        let begin = behind_white_space(text.as_bytes(), 0);
+        if text.as_bytes().get(begin) != Some(&b'<') || !text.as_bytes().get(begin + 1)?.is_ascii_alphabetic() {
+            return None;
+        }
+        let end = end_of_tag(text.as_bytes(), begin)?;
+        let content = &text[begin + 1..end];
+        let tag = Tag::new(Cow::Borrowed(content.strip_suffix('/').unwrap_or(content)), begin);
         let mut attributes = Vec::new();
-        let sound = tag.attributes(64, &mut |name, value| attributes.push((name.to_owned(), value.into_owned())));
-        (tag.name().to_owned(), attributes, sound.expect("few"))
+        let mut take = |name: &str, value: Cow<'_, str>| attributes.push((name.to_owned(), value.into_owned()));
+        let sound = tag.attributes(&Usual::default(), 4, &mut take);
+        let attributes = sound.map(|sound| (attributes, sound));
+        Some((tag.name().to_owned(), begin, end + 1, content.ends_with('/'), attributes))
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_of_reading_a_tag_read_the_same(parts in prop::collection::vec(prop::sample::select(vec![
+            "a", "b:c", " ", "\n", "=", "\"", "'", "&lt;", "&nobody;", "&", ">", "/", "/>", "<", "é", "x=\"1\"", " y='2 > 1'",
+        ]), 0..14)) {
+            let text = format!("<t{}", parts.concat());
+            prop_assert_eq!(read_with(&text, &mut Usual::default()), read_the_long_way(&text), "{}", text);
+        }
     }
 
     #[test]
     fn a_tag_ends_at_the_bracket_outside_of_quotes() {
         let text = " \n<a:b x='1 > 0' y = \"2/>\" />after";
-        let (tag, end, empty) = scan(text, 0).expect("a tag");
-        assert_eq!((tag.name(), tag.offset, &text[end..], empty), ("b", 2, "after", true));
+        let (name, offset, end, empty, _) = read_with(text, &mut Usual::default()).expect("a tag");
+        assert_eq!((&*name, offset, &text[end..], empty), ("b", 2, "after", true));
         let pairs = [("x", "1 > 0"), ("y", "2/>")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(read(text), ("b".to_owned(), pairs.to_vec(), true));
     }
@@ -135,7 +293,7 @@ mod tests {
     #[test]
     fn what_is_no_opening_tag_is_left_to_quick_xml() {
         for text in ["</a>", "<!-- a -->", "<?xml?>", "<![CDATA[x]]>", "text <a>", "<a x='", "<a", "  ", ""] {
-            assert!(scan(text, 0).is_none(), "{text}");
+            assert!(scan(text, 0, &mut Usual::default()).is_none(), "{text}");
         }
     }
 

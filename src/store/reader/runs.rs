@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::quality::Standing;
-use crate::reports::{Counts, TestIdentity};
+use crate::reports::{Counts, TestIdentity, TestPlace};
 use crate::store::columns::{StoredExecution, decode_details, decode_executions};
 use crate::store::error::StoreError;
 use crate::store::index::hexadecimal;
@@ -133,14 +133,8 @@ impl Reader<'_> {
             "SELECT fingerprint, suite, class, name, file, variant FROM test WHERE project_id = ?1 AND number = ?2",
         )?;
         Ok(statement.query_row((project, number), |row| {
-            let test = TestIdentity {
-                suite: row.get(1)?,
-                class: row.get(2)?,
-                name: row.get(3)?,
-                file: row.get(4)?,
-                variant: row.get(5)?,
-            };
-            Ok((hexadecimal(&row.get(0)?), test))
+            let place = TestPlace { suite: row.get(1)?, class: row.get(2)?, file: row.get(4)?, variant: row.get(5)? };
+            Ok((hexadecimal(&row.get(0)?), TestIdentity { place: place.into(), name: row.get(3)? }))
         })?)
     }
 }

@@ -2,12 +2,13 @@
 
 use super::{NOON, new_report, on_main, report, test_run};
 use qastack::quality::FigureName;
-use qastack::reports::{Attempt, Execution, Outcome, TestIdentity, TestRun};
+use qastack::reports::{Attempt, Execution, Outcome, TestIdentity, TestPlace, TestRun};
 use qastack::store::{Reader, RunQuery, RunSummary, Store, StoreError, StoreOptions};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 /// How often the child is killed; the full exercise is `QASTACK_KILLS=200`.
 const KILLS: &str = "QASTACK_KILLS";
@@ -53,12 +54,13 @@ async fn ingest_for_ever(path: &str, first: u64) {
 
 fn cases(run: u64) -> TestRun {
     let outcome = |test: u64| if (run + test).is_multiple_of(17) { Outcome::Failed } else { Outcome::Passed };
+    let place = Arc::new(TestPlace { suite: "crash".into(), ..TestPlace::default() });
     let execution = |test: u64| Execution {
-        test: TestIdentity { suite: "crash".into(), name: format!("case {test}"), ..TestIdentity::default() },
+        test: TestIdentity { place: Arc::clone(&place), name: format!("case {test}") },
         outcome: outcome(test),
         flaky: false,
         duration: None,
-        attempts: vec![Attempt { outcome: outcome(test), duration: None, kind: None, message: Some("x".repeat(200)) }],
+        attempts: Attempt::new(outcome(test), None, None, Some("x".repeat(200))).into(),
         reported_start: None,
     };
     test_run((0..CASES).map(execution).collect())

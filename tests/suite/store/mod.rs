@@ -6,7 +6,7 @@ mod reports;
 mod restart;
 
 use qastack::quality::Rules;
-use qastack::reports::{Attempt, Execution, Format, Outcome, TestIdentity, TestRun};
+use qastack::reports::{Attempt, Attempts, Execution, Format, Outcome, TestIdentity, TestPlace, TestRun};
 use qastack::store::{NewReport, RunMeta, Store, StoreOptions};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub fn test_run(executions: Vec<Execution>) -> TestRun {
 }
 
 fn execution(name: &str, attempts: &str) -> Execution {
-    let attempts: Vec<Attempt> = attempts
+    let mut attempts: Vec<Attempt> = attempts
         .chars()
         .map(|letter| {
             let outcome = match letter {
@@ -52,14 +52,16 @@ fn execution(name: &str, attempts: &str) -> Execution {
                 _ => Outcome::Skipped,
             };
             let message = outcome.is_failure().then(|| format!("{name} did not hold"));
-            Attempt { outcome, duration: Some(Duration::from_millis(20)), kind: None, message }
+            Attempt::new(outcome, Some(Duration::from_millis(20)), None, message)
         })
         .collect();
     let outcome = attempts.last().map_or(Outcome::Skipped, |attempt| attempt.outcome);
     let flaky = outcome == Outcome::Passed && attempts.iter().any(|attempt| attempt.outcome.is_failure());
     let duration = Some(Duration::from_millis(20 * attempts.len() as u64));
-    let test =
-        TestIdentity { suite: "shop".into(), class: "Cart".into(), name: name.into(), ..TestIdentity::default() };
+    let place = TestPlace { suite: "shop".into(), class: "Cart".into(), ..TestPlace::default() };
+    let test = TestIdentity { place: place.into(), name: name.into() };
+    let last = attempts.pop().unwrap();
+    let attempts = Attempts::new(attempts, last);
     Execution { test, outcome, flaky, duration, attempts, reported_start: None }
 }
 

@@ -62,7 +62,7 @@ async fn one_run_shows_what_failed_and_what_each_attempt_said() {
         .map(|one| (one.test.name.as_str(), one.outcome, one.flaky, one.attempts.len()))
         .collect();
     assert_eq!(failures, [("b", Outcome::Passed, true, 3), ("c", Outcome::Error, false, 1)]);
-    assert_eq!(detail.failures[0].attempts[0].message.as_deref(), Some("b did not hold"));
+    assert_eq!(detail.failures[0].attempts[0].message(), Some("b did not hold"));
     assert_eq!(detail.summary.counts.skipped, 1);
     let missing = store.read(|reader| reader.run("shop", 999)).await;
     assert!(matches!(missing, Err(StoreError::Unknown { .. })));
