@@ -7,6 +7,7 @@ use crate::exporter::clock::SystemClock;
 use crate::exporter::data_dir::Surroundings;
 use crate::exporter::log;
 use crate::exporter::run::{Outside, run as serve};
+use crate::exporter::web::Web;
 use crate::output::Answer;
 use crate::settings::{LoadedServe, Origin, Override, load_serve};
 use clap::Args;
@@ -31,6 +32,9 @@ pub struct ServeArgs {
     /// A file with the administrator's token; without one nothing is taken in
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<String>,
+    /// A file that guards the port with TLS and users, in the format of Prometheus' exporters; read again when it changes
+    #[arg(long = "web.config.file", env = "QASTACK_WEB_CONFIG_FILE", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
     /// A file to log to instead of stderr; at 4 MiB it begins anew, and the one before is FILE.1
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -67,6 +71,7 @@ pub async fn run(arguments: ServeArgs, _context: &Context) -> Result<Answer> {
     let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     let hang_up: Arc<Mutex<Signal>> = Arc::new(Mutex::new(on(SignalKind::hangup())?));
     let loaded = arguments.load()?;
+    let web = arguments.web_config_file.as_deref().map(Web::load).transpose()?;
     let listen = loaded.settings.listen;
     let listener = TcpListener::bind(listen).await.map_err(|cause| {
         let code = if cause.kind() == std::io::ErrorKind::AddrInUse { Code::PortBusy } else { Code::SettingsInvalid };
@@ -76,6 +81,7 @@ pub async fn run(arguments: ServeArgs, _context: &Context) -> Result<Answer> {
     let outside = Outside {
         listener,
         clock: Arc::new(SystemClock),
+        web,
         surroundings: surroundings(),
         stop: async move {
             tokio::select! {

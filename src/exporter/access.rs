@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::store::{Scope, Token};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io;
@@ -48,6 +48,13 @@ impl Access {
     /// Only the administrator's token, or none at all.
     pub fn new(admin: Option<TokenHash>) -> Self {
         Self { admin }
+    }
+
+    /// Whether a request holds a token that is known, whatever it is good for.
+    pub fn knows(&self, headers: &HeaderMap, find: impl FnOnce(&TokenHash) -> Option<Token>) -> bool {
+        bearer(headers)
+            .map(TokenHash::of)
+            .is_some_and(|hash| self.admin.is_some_and(|admin| hash.is(&admin)) || find(&hash).is_some())
     }
 
     /// Lets the holder of a token pass who may do this, to this project where it is about one.
@@ -116,6 +123,22 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The user and the password of a request, where it has them.
+pub fn user(headers: &HeaderMap) -> Option<(String, String)> {
+    let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let credentials = STANDARD.decode(credentials.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let credentials = String::from_utf8(credentials).ok()?;
+    credentials.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+}
+
+/// The answer to who is none of the users of the port, and holds no token.
+pub fn user_needed() -> Problem {
+    let basic = HeaderValue::from_static("Basic realm=\"qastack\", charset=\"UTF-8\"");
+    Problem::new(StatusCode::UNAUTHORIZED, "user_needed", "a user's name and password are needed, or a token")
+        .header(header::WWW_AUTHENTICATE, basic)
+        .hint("The users are those of basic_auth_users in the web configuration.")
 }
 
 /// Reads the hash of the token that stands in a file, without the white space around it.

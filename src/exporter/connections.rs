@@ -4,6 +4,7 @@
 //! asked: the router does.
 
 use super::guard::Connection;
+use super::web::{Greeting, Web, greet};
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -13,7 +14,8 @@ use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -26,9 +28,18 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in flight may take once the exporter is told to stop.
 const DRAIN: Duration = Duration::from_millis(40);
 
+/// Who answers.
+#[derive(Debug, Clone)]
+pub struct Routers {
+    /// Everybody.
+    pub usual: Router,
+    /// Whoever speaks plainly where TLS is spoken.
+    pub plain_at_tls: Router,
+}
+
 /// Serves until `stop` completes, then lets requests in flight end for a moment and drops the rest. What was not
 /// answered was not acknowledged.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, routers: Routers, web: Option<Arc<Web>>, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -50,10 +61,17 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
                 let _ = stream.set_nodelay(true);
                 let Ok(local) = stream.local_addr() else { continue };
                 let connection = Connection { local, peer };
-                let router = router.clone();
+                let (routers, web) = (routers.clone(), web.clone());
                 let stopped = stopped.clone();
                 connections.spawn(async move {
-                    converse(stream, connection, router, stopped).await;
+                    match greet(stream, web.as_deref()).await {
+                        Ok(Greeting::Plain(stream)) => converse(stream, connection, routers.usual, stopped).await,
+                        Ok(Greeting::Tls(stream)) => converse(*stream, connection, routers.usual, stopped).await,
+                        Ok(Greeting::PlainAtTls(stream)) => {
+                            converse(stream, connection, routers.plain_at_tls, stopped).await;
+                        }
+                        Err(error) => tracing::debug!(%peer, %error, "a connection did not come about"),
+                    }
                     drop(place);
                 });
             }
@@ -73,7 +91,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     }
 }
 
-async fn converse(stream: TcpStream, connection: Connection, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connection: Connection,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
     let routes = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(connection);

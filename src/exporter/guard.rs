@@ -22,6 +22,12 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
+/// Whether a request comes from this machine itself.
+pub fn is_from_here(request: &Request) -> bool {
+    let connection = request.extensions().get::<Connection>();
+    connection.is_some_and(|connection| connection.peer.ip().to_canonical().is_loopback())
+}
+
 /// Says whether a request may come in. `allowed` are the names a user configured.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Whether the process lives, and whether it can do its work.
 
-use super::Exporter;
+use super::problem::Problem;
+use super::{Exporter, guard};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -11,6 +12,23 @@ use std::sync::Arc;
 /// `GET /healthz`: the process answers. It looks at nothing else, so that a full disk does not restart it for ever.
 pub async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// `GET /healthz` in plain words where TLS is spoken: this machine's health check has no certificates to check.
+///
+/// # Errors
+/// 400 for everybody else.
+pub async fn healthz_from_here(request: Request) -> Result<&'static str, Problem> {
+    match guard::is_from_here(&request) {
+        true => Ok(healthz().await),
+        false => Err(https_needed()),
+    }
+}
+
+/// The answer to plain words where TLS is spoken.
+pub fn https_needed() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "https_needed", "this port speaks HTTPS, and the request came in plain HTTP")
+        .hint("Write https:// in the address.")
 }
 
 /// `GET /readyz`: the store is open. Names the version, and the hash of the settings in force, so that whoever

@@ -28,6 +28,7 @@ pub mod sample;
 mod sample_store;
 mod shown;
 mod state;
+pub mod web;
 
 pub use shown::Shown;
 pub use state::{Exporter, InForce};

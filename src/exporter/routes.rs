@@ -1,7 +1,7 @@
 //! Which path leads where.
 
 use super::api::{defects, deployments, figures, history, reports, tokens};
-use super::{Exporter, answers, guard, health, metrics, page};
+use super::{Exporter, access, answers, guard, health, metrics, page};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -37,9 +37,48 @@ pub fn router(exporter: Arc<Exporter>) -> Router {
         .method_not_allowed_fallback(answers::method_not_allowed)
         // Bodies are read with limits of our own.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&exporter), let_users_in))
         .layer(from_fn_with_state(Arc::clone(&exporter), admit))
         .layer(from_fn(answers::finish))
+        .layer(from_fn_with_state(Arc::clone(&exporter), add_headers))
         .with_state(exporter)
+}
+
+/// What is answered to whoever speaks plainly where TLS is spoken: that it is, and to this machine's own health check
+/// that the process lives.
+pub fn plain_at_tls() -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz_from_here))
+        .fallback(async || health::https_needed())
+        .layer(from_fn(answers::finish))
+}
+
+/// Where the port has users, only they come in, and holders of a token. This machine's health check is neither.
+async fn let_users_in(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
+    let Some(web) = exporter.web() else { return next.run(request).await };
+    let in_force = web.in_force();
+    let is_health_check = request.uri().path() == "/healthz" && guard::is_from_here(&request);
+    if in_force.users.is_empty() || is_health_check {
+        return next.run(request).await;
+    }
+    let is_known = match access::user(request.headers()) {
+        Some((user, password)) => in_force.users.know(&user, &password).await,
+        None => exporter.knows_token(request.headers()),
+    };
+    match is_known {
+        true => next.run(request).await,
+        false => access::user_needed().into_response(),
+    }
+}
+
+async fn add_headers(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(web) = exporter.web() {
+        for (name, value) in &web.in_force().headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
 }
 
 async fn admit(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {

@@ -2,8 +2,10 @@
 
 use super::access::{Access, hash_of_file};
 use super::clock::Clock;
+use super::connections::Routers;
 use super::data_dir::{self, Place, Surroundings};
 use super::state::{Durable, Exporter, InForce};
+use super::web::Web;
 use super::{connections, retention, routes};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -23,6 +25,8 @@ pub struct Outside<Stop, Reload> {
     pub listener: TcpListener,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// How the port is guarded, where more than tokens do.
+    pub web: Option<Web>,
     /// What decides where the store lies.
     pub surroundings: Surroundings,
     /// Completes when the exporter is to end.
@@ -41,8 +45,9 @@ where
     Reload: FnMut() -> Next + Send + 'static,
     Next: Future<Output = Option<Result<LoadedServe>>> + Send,
 {
-    let Outside { listener, clock, surroundings, stop, mut reload } = outside;
-    let exporter = Arc::new(Exporter::new(apply(loaded)?, clock));
+    let Outside { listener, clock, web, surroundings, stop, mut reload } = outside;
+    let web = web.map(Arc::new);
+    let exporter = Arc::new(Exporter::new(apply(loaded)?, clock, web.clone()));
     // Connections are taken while the store opens, so that a probe is told "starting" and not "refused".
     let opening = open_store(Arc::clone(&exporter), surroundings);
     let reloading = tokio::spawn({
@@ -53,7 +58,7 @@ where
             }
         }
     });
-    let router = routes::router(Arc::clone(&exporter));
+    let routers = Routers { usual: routes::router(Arc::clone(&exporter)), plain_at_tls: routes::plain_at_tls() };
     let (failed, failure) = tokio::sync::oneshot::channel();
     let kept = Arc::clone(&exporter);
     let opening = tokio::spawn(async move {
@@ -69,7 +74,7 @@ where
         }
     });
     let mut trouble = None;
-    connections::serve(listener, router, async {
+    connections::serve(listener, routers, web, async {
         tokio::pin!(stop);
         tokio::select! {
             () = &mut stop => tracing::info!("told to stop"),

@@ -8,6 +8,7 @@ use super::pace::Pace;
 use super::problem::Problem;
 use super::sample_store::SampleStore;
 use super::shown::Shown;
+use super::web::Web;
 use crate::quality::Rules;
 use crate::reports::{Limits, NameRules};
 use crate::settings::{LoadedServe, Reading, ServeSettings};
@@ -99,6 +100,7 @@ pub struct Exporter {
     memory: Memory,
     readers: Arc<Semaphore>,
     pace: Pace,
+    web: Option<Arc<Web>>,
     rendered: Mutex<Option<Rendered>>,
 }
 
@@ -113,8 +115,9 @@ pub enum Durable {
 
 impl Exporter {
     /// An exporter whose store is not open yet.
-    pub fn new(in_force: InForce, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(in_force: InForce, clock: Arc<dyn Clock>, web: Option<Arc<Web>>) -> Self {
         Self {
+            web,
             store: OnceLock::new(),
             sample: Mutex::new(None),
             memory: Memory::of(in_force.settings.uploads.memory.bytes()),
@@ -221,6 +224,17 @@ impl Exporter {
         let book = self.open_store();
         let find = |hash: &TokenHash| book.as_ref()?.authenticate(&hash.0, self.now());
         self.in_force().access.authorize(headers, scope, project, find)
+    }
+
+    /// How the port is guarded, where more than tokens do.
+    pub fn web(&self) -> Option<&Arc<Web>> {
+        self.web.as_ref()
+    }
+
+    /// Whether a request holds a token that is known, whatever it is good for.
+    pub fn knows_token(&self, headers: &HeaderMap) -> bool {
+        let book = self.open_store();
+        self.in_force().access.knows(headers, |hash| book.as_ref()?.authenticate(&hash.0, self.now()))
     }
 
     /// Lets a holder of a token pass who may bring something to this project, and who does not bring too much.

@@ -12,3 +12,4 @@ mod program;
 mod retention;
 pub mod running;
 mod settings;
+mod web;

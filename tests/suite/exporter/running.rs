@@ -4,6 +4,7 @@ use crate::http::{self, Answer};
 use qastack::exporter::clock::SetClock;
 use qastack::exporter::data_dir::Surroundings;
 use qastack::exporter::run::{Outside, run};
+use qastack::exporter::web::Web;
 use qastack::settings::load_serve;
 use serde_json::Value;
 use std::io::Write;
@@ -52,7 +53,7 @@ impl Running {
         running
     }
 
-    /// An exporter that may not become ready.
+    /// An exporter that may not become ready. Where the directory has a `web.yml`, that guards its port.
     pub fn starting(directory: Arc<TempDir>, settings: &str) -> Self {
         std::fs::write(directory.path().join("token"), format!("{TOKEN}\n")).expect("a token file");
         write_settings(directory.path(), settings);
@@ -65,6 +66,8 @@ impl Running {
         let reloads = Arc::new(Mutex::new(reloads));
         let file = settings_file(directory.path());
         let loaded = load_serve(Some(&file), [], Vec::new()).expect("settings");
+        let web = Some(directory.path().join("web.yml")).filter(|path| path.exists());
+        let web = web.map(|path| Web::load(&path).expect("a web configuration"));
         let thread = std::thread::spawn({
             let clock = Arc::clone(&clock);
             move || {
@@ -74,6 +77,7 @@ impl Running {
                     let outside = Outside {
                         listener: tokio::net::TcpListener::from_std(listener).expect("a listener"),
                         clock,
+                        web,
                         surroundings: Surroundings::default(),
                         stop: async {
                             let _ = stopped.await;
