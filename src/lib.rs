@@ -4,6 +4,7 @@
 //! one way: `cli -> settings -> stack (pure) -> lifecycle -> engine`, then `prometheus`, `grafana` and
 //! `output`; and `bytes -> reports (pure) -> store <- quality (pure) -> exporter`.
 
+pub mod backup;
 mod checkpoint;
 pub mod cli;
 pub mod engine;

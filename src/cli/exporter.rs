@@ -31,6 +31,20 @@ impl ExporterArgs {
     /// # Errors
     /// The address or the token file cannot be used.
     pub async fn client(&self, context: &Context) -> Result<Client> {
+        let (url, token) = self.reach(context).await?;
+        Client::new(url, token.as_deref())
+    }
+
+    /// Whether an exporter was named that need not be this project's.
+    pub fn names_another(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// Its address, and the token.
+    ///
+    /// # Errors
+    /// The address or the token file cannot be used.
+    pub async fn reach(&self, context: &Context) -> Result<(Url, Option<String>)> {
         let token = self.token()?;
         let (url, token) = match (&self.url, token) {
             (Some(url), token) => (url.clone(), token),
@@ -43,10 +57,14 @@ impl ExporterArgs {
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(Error::new(Code::Usage, format!("{url} is not an address such as http://127.0.0.1:8080")));
         }
-        Client::new(url, token.as_deref())
+        Ok((url, token))
     }
 
-    fn token(&self) -> Result<Option<String>> {
+    /// The token that was given, by a file or by the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn token(&self) -> Result<Option<String>> {
         let text = match &self.token_file {
             Some(path) => Some(std::fs::read_to_string(path).map_err(|cause| {
                 Error::new(Code::Usage, format!("cannot read the token file {}: {cause}", path.display()))

@@ -3,6 +3,7 @@
 //! A command returns an [`Answer`]; it never prints and never ends the process. What was typed becomes what
 //! is meant in `settings`; what happens is told as events to `output`.
 
+mod backup;
 mod doctor;
 mod down;
 mod explain;
@@ -10,9 +11,11 @@ mod exporter;
 mod gate;
 mod healthcheck;
 mod logs;
+mod moving;
 mod open;
 mod push;
 mod render;
+mod restore;
 mod serve;
 mod stack;
 mod status;
@@ -80,6 +83,8 @@ enum Command {
     Gate(Box<gate::GateArgs>),
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Render(render::RenderArgs),
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -112,6 +117,8 @@ impl Command {
             Self::Gate(_) => "gate",
             Self::Explain(_) => "explain",
             Self::Token(_) => "token",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Render(_) => "render",
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
@@ -131,6 +138,8 @@ impl Command {
             Self::Gate(arguments) => gate::run(*arguments, context).await,
             Self::Explain(arguments) => explain::run(arguments, context).await,
             Self::Token(arguments) => token::run(arguments, context).await,
+            Self::Backup(arguments) => backup::run(arguments, context).await,
+            Self::Restore(arguments) => restore::run(arguments, context).await,
             Self::Render(arguments) => render::run(arguments, context).await,
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,

@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is known of an engine once it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,6 +179,15 @@ pub trait Engine: Send + Sync {
 
     /// Sends a signal to the first process of a container.
     fn signal(&self, container: &str, signal: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stops a container, in its own time-out. One that does not run is no error.
+    fn stop(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes what is in a directory of a container into a file, as a tar, whether it runs or not.
+    fn save_directory(&self, container: &str, directory: &str, into: &Path) -> impl Future<Output = Result<()>> + Send;
+
+    /// Unpacks a tar of [`Engine::save_directory`] into a directory of a container.
+    fn load_directory(&self, container: &str, directory: &str, from: &Path) -> impl Future<Output = Result<()>> + Send;
 
     /// Ends a container and removes it; returns when it is gone. One that is gone already is no error.
     fn remove_container(&self, container: &str, ending: Ending) -> impl Future<Output = Result<()>> + Send;

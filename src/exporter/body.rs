@@ -171,28 +171,51 @@ pub async fn read(headers: &HeaderMap, mut body: Body, limit: u64, memory: &Memo
     }
     let mut share = memory.take(announced.unwrap_or(UNIT as u64)).await?;
     let mut bytes = Vec::with_capacity(announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
-    let begun = Instant::now();
-    loop {
-        let deadline = begun + GRACE + Duration::from_millis(bytes.len() as u64 * 1000 / SLOWEST);
-        let frame = timeout_at(deadline.min(Instant::now() + SILENCE), body.frame()).await.map_err(|_| {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "the body came too slowly, or stopped coming")
-        })?;
-        match frame {
-            None => break,
-            Some(Err(_)) => {
-                return Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body broke off before its end"));
-            }
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                if bytes.len() as u64 + data.len() as u64 > limit {
-                    return Err(too_large("the body", limit));
+    let arrival = Arrival::begin();
+    while let Some(data) = arrival.next(&mut body, bytes.len() as u64).await? {
+        if bytes.len() as u64 + data.len() as u64 > limit {
+            return Err(too_large("the body", limit));
+        }
+        memory.grow(&mut share, bytes.len() + data.len())?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Sent { bytes: bytes.into(), share })
+}
+
+/// How fast a body has to come.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival(Instant);
+
+impl Arrival {
+    /// A body is read from now on.
+    pub fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The next part of a body of which so many bytes are there; none at its end.
+    ///
+    /// # Errors
+    /// 408 from a sender that stalls, 400 where the connection breaks off.
+    pub async fn next(self, body: &mut Body, bytes: u64) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let deadline = self.0 + GRACE + Duration::from_millis(bytes * 1000 / SLOWEST);
+            let frame = timeout_at(deadline.min(Instant::now() + SILENCE), body.frame()).await.map_err(|_| {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "the body came too slowly, or stopped coming")
+            })?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => {
+                    let detail = "the body broke off before its end";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", detail));
                 }
-                memory.grow(&mut share, bytes.len() + data.len())?;
-                bytes.extend_from_slice(&data);
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
             }
         }
     }
-    Ok(Sent { bytes: bytes.into(), share })
 }
 
 impl Sent {

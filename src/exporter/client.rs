@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::time::Duration;
 use url::Url;
 
+pub mod store;
+
 /// How long the exporter may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -73,8 +75,10 @@ impl Refusal {
                     .hint("Start it with qastack up, or name another with --url.")
                     .retryable()
             }
-            Self::Problem { status, detail, hint, retry_after, .. } => {
+            Self::Problem { status, code, detail, hint, retry_after } => {
                 let code = match status {
+                    409 if code == "store_not_empty" => Code::ConfirmationNeeded,
+                    422 if code.starts_with("store_") => Code::StoreDamaged,
                     401 | 403 => Code::TokenRefused,
                     404 => Code::Usage,
                     400 | 409 | 413 | 415 | 422 => Code::ReportRejected,
@@ -105,11 +109,19 @@ impl Client {
     /// # Errors
     /// The token holds characters that no header can carry, or the system gives no randomness for TLS.
     pub fn new(base: Url, token: Option<&str>) -> crate::error::Result<Self> {
+        Self::with_silence(base, token, SILENCE)
+    }
+
+    /// One for calls at which the exporter may be silent for this long.
+    ///
+    /// # Errors
+    /// As for [`Client::new`].
+    pub fn with_silence(base: Url, token: Option<&str>, silence: Duration) -> crate::error::Result<Self> {
         // A second installation is refused, and the first one is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .read_timeout(silence)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("qastack/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&base) {
@@ -178,28 +190,46 @@ impl Client {
         self.send(request).await
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Value, Refusal> {
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let unreachable = |error: reqwest::Error| Refusal::Unreachable { cause: chain(&error.without_url()) };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = response.bytes().await.map_err(unreachable)?;
-        if status.is_success() {
-            if body.is_empty() {
-                return Ok(Value::Null);
-            }
-            return serde_json::from_slice(&body).map_err(|_| strange(status.as_u16(), &body, retry_after));
-        }
-        Err(match serde_json::from_slice::<ProblemDocument>(&body) {
-            Ok(ProblemDocument { code, detail, hint }) => {
-                Refusal::Problem { status: status.as_u16(), code, detail, hint, retry_after }
-            }
-            Err(_) => strange(status.as_u16(), &body, retry_after),
-        })
+    /// A request with the token.
+    pub(super) fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
+        self.authorized(self.http.request(method, url))
     }
+
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Refusal> {
+        let response = self.authorized(request).send().await.map_err(unreachable)?;
+        read(response).await
+    }
+}
+
+/// No answer, in words.
+pub(super) fn unreachable(error: reqwest::Error) -> Refusal {
+    Refusal::Unreachable { cause: chain(&error.without_url()) }
+}
+
+/// The document of an answer, or why there is none.
+pub(super) async fn read(response: reqwest::Response) -> Result<Value, Refusal> {
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = response.bytes().await.map_err(unreachable)?;
+    if status.is_success() {
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        return serde_json::from_slice(&body).map_err(|_| strange(status.as_u16(), &body, retry_after));
+    }
+    Err(match serde_json::from_slice::<ProblemDocument>(&body) {
+        Ok(ProblemDocument { code, detail, hint }) => {
+            Refusal::Problem { status: status.as_u16(), code, detail, hint, retry_after }
+        }
+        Err(_) => strange(status.as_u16(), &body, retry_after),
+    })
 }
 
 /// An answer that is not the exporter's: a proxy's page, or another program on its port.

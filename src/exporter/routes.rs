@@ -1,6 +1,6 @@
 //! Which path leads where.
 
-use super::api::{defects, deployments, figures, history, reports, tokens};
+use super::api::{defects, deployments, figures, history, reports, store, tokens};
 use super::{Exporter, access, answers, guard, health, metrics, page};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -31,6 +31,7 @@ pub fn router(exporter: Arc<Exporter>) -> Router {
         .route("/api/v1/projects/{project}/runs/{run}", get(history::run))
         .route("/api/v1/projects/{project}/tests", get(history::tests))
         .route("/api/v1/projects/{project}/tests/{fingerprint}", get(history::test))
+        .route("/api/v1/store", get(store::copy).put(store::replace))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{token}", delete(tokens::revoke))
         .fallback(answers::not_found)

@@ -150,6 +150,8 @@ async fn open_store(exporter: Arc<Exporter>, surroundings: Surroundings) -> Resu
     let options = store_options(&in_force);
     let (store, durable) = tokio::task::spawn_blocking(move || match place {
         Place::File(path) => {
+            // What a crash left of a copy that was being sent or taken in.
+            let _ = path.parent().map(|directory| std::fs::remove_dir_all(directory.join("exchange")));
             let store = Store::open(&path, options)?;
             tracing::info!(path = %path.display(), "the store is open");
             Ok::<_, Error>((store, Durable::OnDisk(path)))

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Uploads that are read at once. The store has one writer; more readers would only make each of them slower.
 const READERS: usize = 2;
@@ -99,6 +99,7 @@ pub struct Exporter {
     started_at: i64,
     memory: Memory,
     readers: Arc<Semaphore>,
+    exchange: Arc<Semaphore>,
     pace: Pace,
     web: Option<Arc<Web>>,
     rendered: Mutex<Option<Rendered>>,
@@ -125,6 +126,7 @@ impl Exporter {
             started_at: clock.now().as_second(),
             clock,
             readers: Arc::new(Semaphore::new(READERS)),
+            exchange: Arc::new(Semaphore::new(1)),
             pace: Pace::default(),
             rendered: Mutex::new(None),
         }
@@ -213,6 +215,19 @@ impl Exporter {
         match self.store.get() {
             Some((_, Durable::OnDisk(path))) => Some(path),
             _ => None,
+        }
+    }
+
+    /// The turn to copy or replace the whole store, unless somebody else has it.
+    pub fn turn_to_exchange(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.exchange).try_acquire_owned().ok()
+    }
+
+    /// Where a copy of the store lies while it is sent or taken in: beside the store, as large as it may be.
+    pub fn exchange_directory(&self) -> PathBuf {
+        match self.file().and_then(Path::parent) {
+            Some(directory) => directory.join("exchange"),
+            None => std::env::temp_dir().join(format!("qastack-exchange-{}", std::process::id())),
         }
     }
 

@@ -151,7 +151,7 @@ fn mark_of_version<'a>(version: u64, description: &'a str, entries: &'a [Value])
 }
 
 /// How a dashboard is stored. The classic route answers with a lossy conversion and does not say so.
-async fn stored_format(client: &Client, uid: &str) -> Result<StoredFormat, GrafanaError> {
+pub(super) async fn stored_format(client: &Client, uid: &str) -> Result<StoredFormat, GrafanaError> {
     let group = match readable(client.find("/apis/dashboard.grafana.app")).await {
         // Older versions know no other format; to them this is an unknown page.
         Ok(Readable::Read(None)) | Err(GrafanaError::Unreadable { .. }) => return Ok(StoredFormat::Classic),

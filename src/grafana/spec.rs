@@ -170,7 +170,8 @@ fn hash_of(dashboard: &Value) -> String {
     hash
 }
 
-fn write_sorted(value: &Value, out: &mut String) {
+/// Writes JSON so that equal values read alike.
+pub(super) fn write_sorted(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();

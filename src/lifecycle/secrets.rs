@@ -4,6 +4,7 @@ use crate::engine::{Engine, mount_of};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::secret::Secret;
+use crate::stack::labels::RunId;
 use crate::stack::{FileSpec, SecretFile, Service, StackSpec, hex};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +108,11 @@ pub async fn read<E: Engine>(engine: &E, container: &str, service: Service) -> R
     let text = |file: &SecretFile| files.get(&file.path()).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
     let present = wanted.iter().filter_map(|file| Some((*file, text(file)?)));
     Ok(present.filter(|(_, text)| !text.is_empty()).map(|(file, text)| (file, Secret::new(text))).collect())
+}
+
+/// A name for a run that no other has.
+pub(super) fn run_id() -> Result<RunId> {
+    Ok(RunId::new(random()?.expose().chars().take(16).collect::<String>()))
 }
 
 /// 256 bits nobody can guess.

@@ -105,7 +105,7 @@ const REPLANS: u32 = 2;
 pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpReport> {
     let started = Instant::now();
     let http = reach::http_client()?;
-    let run_id = RunId::new(secrets::random()?.expose().chars().take(16).collect::<String>());
+    let run_id = secrets::run_id()?;
     let mut replans = 0;
     let mut has_begun = false;
     loop {

@@ -41,7 +41,7 @@ impl SecretFile {
     }
 
     /// Its name in the directory of its service.
-    const fn file_name(self) -> &'static str {
+    pub const fn file_name(self) -> &'static str {
         match self {
             Self::AdminToken => "admin-token",
             Self::GrafanaPassword => "admin-password",

@@ -85,6 +85,12 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// There is something in the store that would be lost.
+    #[error("the store is not empty")]
+    NotEmpty,
+    /// The figures are being computed anew; for that time the store stays the one it is.
+    #[error("the figures are being computed under other rules")]
+    Folding,
     /// The store is closed, or its writer ended.
     #[error("the store is closed")]
     Closed,
@@ -154,6 +160,10 @@ impl From<StoreError> for Error {
                 Error::new(Code::ReportRejected, message)
             }
             StoreError::Unknown { .. } => Error::new(Code::Usage, message),
+            StoreError::NotEmpty => {
+                Error::new(Code::ConfirmationNeeded, message).hint("Say that it is to be replaced with --force.")
+            }
+            StoreError::Folding => Error::new(Code::Locked, message).hint("Wait a moment and try again.").retryable(),
             StoreError::Closed => Error::new(Code::Unexpected, message).retryable(),
             StoreError::Failed(_) => Error::new(Code::Unexpected, message),
         }

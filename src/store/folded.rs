@@ -144,12 +144,17 @@ fn load_rollups(connection: &Connection, live: &mut Live) -> Result<(), StoreErr
         "SELECT day, branch, bucket FROM daily_rollup WHERE project_id = ?1 AND day >= ?2 ORDER BY day DESC, branch",
     )?;
     let mut newest = connection.prepare("SELECT max(day) FROM daily_rollup WHERE project_id = ?1 AND day < ?2")?;
+    // Of the newest day alone, which the index by time finds at once.
+    let mut moment = connection.prepare("SELECT max(at) FROM report WHERE at >= ?1 AND project_id = ?2")?;
     for (id, project) in &mut live.projects {
         let last: Option<i32> = newest.query_row((id, ALL_TIME), |row| row.get(0))?;
         let first = last.map(|last| Day(last).back(days));
         project.whole_from = first;
         let sums = &mut project.state.sums;
-        sums.newest = last.map(|last| Day(last).start());
+        sums.newest = match last.map(|last| Day(last).start()) {
+            None => None,
+            Some(start) => Some(moment.query_row((start, id), |row| row.get::<_, Option<i64>>(0))?.unwrap_or(start)),
+        };
         let mut lifetime = Vec::new();
         let mut rows = rollups.query((id, first.map_or(i32::MIN, |first| first.0)))?;
         while let Some(row) = rows.next()? {

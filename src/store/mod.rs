@@ -16,6 +16,7 @@ mod codec;
 mod columns;
 mod defects;
 mod error;
+mod exchange;
 mod expire;
 mod folded;
 mod index;
@@ -34,6 +35,7 @@ mod views;
 mod writer;
 
 pub use error::StoreError;
+pub use exchange::IfFull;
 pub use model::*;
 pub use reader::{Ranking, Reader};
 pub use schema::VERSION as SCHEMA_VERSION;
@@ -41,6 +43,7 @@ pub use snapshot::{ProjectSnapshot, Snapshot};
 pub use views::*;
 
 use crate::quality::{CompiledRules, Rules};
+use exchange::Replacement;
 use ingest::Prepared;
 use schema::Place;
 use std::path::Path;
@@ -254,6 +257,36 @@ impl Store {
 
     fn retention(&self) -> Retention {
         *self.shared.retention.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the store, as it is at one moment, into a new file, while reports come in.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let (shared, path) = (Arc::clone(&self.shared), path.to_owned());
+        let copied = tokio::task::spawn_blocking(move || exchange::copy(&shared.place, &path)).await;
+        copied.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Puts the store in a file in the place of this one: whole or not at all, and not at all where the file is
+    /// damaged, newer or somebody else's. When this returns, it is on disk and its figures are shown. The file may be
+    /// brought to the newest version meanwhile, and is not needed any more.
+    pub async fn replace_with(&self, path: &Path, if_full: IfFull) -> Result<(), StoreError> {
+        let rules = Arc::clone(&self.shared.live.read().unwrap_or_else(PoisonError::into_inner).rules);
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Replacement::open(&path, rules)).await;
+        let replacement = Box::new(opened.map_err(|_| StoreError::Closed)??);
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Replace(replacement, if_full, answer)).await?;
+        let exchanged = answered.await.map_err(|_| StoreError::Closed)??;
+        self.tokens.replace(exchanged.tokens);
+        match exchanged.wanted {
+            Some(wanted) => self.fold_again(wanted)?.await.map_err(|_| StoreError::Closed)?,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is anything that [`IfFull::Refuse`] would keep.
+    pub async fn holds_anything(&self) -> Result<bool, StoreError> {
+        Ok(self.has_input() || !self.read(|reader| reader.tokens()).await?.is_empty())
     }
 
     /// Removes what is older than the retention, or what must go to keep the size. Returns how many reports went.

@@ -84,6 +84,20 @@ impl Place {
         Ok(connection)
     }
 
+    /// Opens a database that has to be there and to be ours; brings it to the newest version.
+    pub(super) fn open_existing(&self, options: &StoreOptions) -> Result<Connection, StoreError> {
+        let found = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| self.check(&connection));
+        match found.map_err(|error| error.in_file(self.path()))? {
+            0 => Err(StoreError::NotOurs { path: self.path().into() }),
+            _ => self.open_writer(options),
+        }
+    }
+
+    /// Opens a connection that copies the database elsewhere.
+    pub(super) fn open_copier(&self) -> Result<Connection, StoreError> {
+        self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
     /// Opens a connection that only reads.
     pub(super) fn open_reader(&self) -> Result<Connection, StoreError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;

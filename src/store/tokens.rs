@@ -44,12 +44,23 @@ impl TokenBook {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(sha256, token);
     }
 
+    /// Takes the place of this book's tokens.
+    pub(super) fn replace(&self, with: Self) {
+        let with = with.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = with;
+    }
+
     pub(super) fn remove(&self, id: i64) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, token| token.id != id);
     }
 }
 
 const TOKENS: &str = "SELECT id, name, scopes, project, created_at, last_used_at, revoked_at, sha256 FROM token";
+
+/// Whether a token was ever made.
+pub(super) fn any(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM token)", [], |row| row.get(0))?)
+}
 
 /// All tokens, revoked ones among them, in the order they were made.
 pub(super) fn list(connection: &Connection) -> Result<Vec<Token>, StoreError> {

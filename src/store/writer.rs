@@ -4,6 +4,7 @@
 //! rows, so that a large report does not make many small ones wait.
 
 use super::error::StoreError;
+use super::exchange::{Exchanged, IfFull, Replacement};
 use super::folded;
 use super::index::Index;
 use super::live::Live;
@@ -59,6 +60,8 @@ pub(super) enum Message {
     Work(Box<dyn Work>),
     /// Do this after everything before it is committed and folded, saved where it says so, and before anything else.
     Alone(Box<dyn Work>, Saved),
+    /// Put another store in the place of this one, after everything before it.
+    Replace(Box<Replacement>, IfFull, tokio::sync::oneshot::Sender<Result<Exchanged, StoreError>>),
     /// Finish what waits, save the state, and end.
     Close(tokio::sync::oneshot::Sender<()>),
 }
@@ -104,12 +107,14 @@ impl Writer {
             let Some(first) = messages.blocking_recv() else { break };
             let mut group: Vec<Box<dyn Work>> = Vec::new();
             let mut alone = None;
+            let mut replacing = None;
             let mut rows = 0;
             let mut next = Some(first);
             while let Some(message) = next.take() {
                 match message {
                     Message::Close(done) => closing = Some(done),
                     Message::Alone(work, saved) => alone = Some((work, saved)),
+                    Message::Replace(with, if_full, answer) => replacing = Some((with, if_full, answer)),
                     Message::Work(work) => {
                         rows += work.rows();
                         group.push(work);
@@ -127,6 +132,10 @@ impl Writer {
                     self.save();
                 }
                 self.with_room(|writer| writer.commit(vec![work]));
+            }
+            if let Some((with, if_full, answer)) = replacing {
+                // The caller may have gone.
+                let _ = answer.send(self.replace(*with, if_full));
             }
             self.save_when_due();
         }
@@ -203,7 +212,7 @@ impl Writer {
     }
 
     /// Does the housekeeping without the size limit: it must be able to make room in a full store.
-    fn with_room(&mut self, housekeeping: impl FnOnce(&mut Self)) {
+    pub(super) fn with_room(&mut self, housekeeping: impl FnOnce(&mut Self)) {
         self.limit_size(None);
         housekeeping(self);
         let retention = *self.shared.retention.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,11 +8,13 @@ use bollard::Docker;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use futures_util::TryStreamExt;
+use bytes::BytesMut;
+use futures_util::{TryStreamExt, stream};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More than any configuration or secret of ours has; a larger file is not ours.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -97,6 +99,37 @@ fn unpack(directory: &str, tar: &[u8]) -> std::io::Result<Vec<(String, Vec<u8>)>
         files.push((path, contents));
     }
     Ok(files)
+}
+
+/// Writes what is in a directory into a file, as a tar whose paths begin at the directory.
+pub async fn save(docker: &Docker, container: &str, directory: &str, into: &Path) -> Result<()> {
+    let options = DownloadFromContainerOptionsBuilder::default().path(&format!("{directory}/.")).build();
+    let mut chunks = docker.download_from_container(container, Some(options));
+    let trouble = |cause: std::io::Error| {
+        Error::new(Code::Usage, format!("cannot write {}: {cause}", into.display())).hint("Is there room on its disk?")
+    };
+    let mut file = tokio::fs::File::create(into).await.map_err(trouble)?;
+    while let Some(chunk) = chunks.try_next().await.call(|| format!("read {directory} of {container}"))? {
+        file.write_all(&chunk).await.map_err(trouble)?;
+    }
+    file.flush().await.map_err(trouble)
+}
+
+/// Unpacks a tar into a directory. Owners and modes are those in the tar.
+pub async fn load(docker: &Docker, container: &str, directory: &str, from: &Path) -> Result<()> {
+    let file = tokio::fs::File::open(from)
+        .await
+        .map_err(|cause| Error::new(Code::Usage, format!("cannot read {}: {cause}", from.display())))?;
+    let chunks = stream::try_unfold(file, |mut file| async move {
+        let mut chunk = BytesMut::with_capacity(128 << 10);
+        let count = file.read_buf(&mut chunk).await?;
+        Ok::<_, std::io::Error>((count > 0).then(|| (chunk.freeze(), file)))
+    });
+    let options = UploadToContainerOptionsBuilder::default().path(directory).build();
+    docker
+        .upload_to_container(container, Some(options), bollard::body_try_stream(chunks))
+        .await
+        .call(|| format!("put files into {directory} of {container}"))
 }
 
 #[cfg(test)]

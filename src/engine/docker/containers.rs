@@ -151,6 +151,12 @@ pub async fn signal(docker: &Docker, container: &str, signal: &str) -> Result<()
     docker.kill_container(container, Some(options)).await.call(|| format!("send {signal} to {container}"))
 }
 
+/// Stops in the container's own time-out.
+pub async fn stop(docker: &Docker, container: &str) -> Result<()> {
+    let options = None::<bollard::query_parameters::StopContainerOptions>;
+    docker.stop_container(container, options).await.call(|| format!("stop the container {container}"))
+}
+
 /// Ends a container and removes it with its anonymous volumes.
 pub async fn remove(docker: &Docker, container: &str, ending: Ending) -> Result<()> {
     if ending == Ending::Orderly {

@@ -23,6 +23,7 @@ use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, Ob
 use bollard::Docker;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
+use std::path::Path;
 
 /// A Docker engine, or one that speaks its API.
 #[derive(Debug, Clone)]
@@ -99,6 +100,18 @@ impl Engine for DockerEngine {
 
     async fn signal(&self, container: &str, signal: &str) -> Result<()> {
         self.have(|| containers::signal(&self.docker, container, signal)).await
+    }
+
+    async fn stop(&self, container: &str) -> Result<()> {
+        containers::stop(&self.docker, container).await
+    }
+
+    async fn save_directory(&self, container: &str, directory: &str, into: &Path) -> Result<()> {
+        archive::save(&self.docker, container, directory, into).await
+    }
+
+    async fn load_directory(&self, container: &str, directory: &str, from: &Path) -> Result<()> {
+        archive::load(&self.docker, container, directory, from).await
     }
 
     async fn remove_container(&self, container: &str, ending: Ending) -> Result<()> {

@@ -8,6 +8,7 @@ pub mod deployments;
 pub mod figures;
 pub mod history;
 pub mod reports;
+pub mod store;
 pub mod tokens;
 
 use super::Exporter;

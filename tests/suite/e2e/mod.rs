@@ -8,6 +8,7 @@ mod docker;
 mod doctor;
 mod hardening;
 mod logs;
+mod moving;
 mod neighbours;
 mod stack;
 mod story;

@@ -2,6 +2,7 @@
 //! own, a port of its own, and no process left behind.
 
 mod logs;
-mod machine;
+pub mod machine;
+pub mod moving;
 mod story;
 mod trouble;

@@ -12,4 +12,5 @@ mod program;
 mod retention;
 pub mod running;
 mod settings;
+mod store;
 mod web;
