@@ -10,8 +10,12 @@ mod documents;
 mod e2e;
 #[path = "suite/embedded/mod.rs"]
 mod embedded;
+#[path = "doubles/engine/mod.rs"]
+mod engine_double;
 #[path = "suite/exporter/mod.rs"]
 mod exporter;
+#[path = "suite/faults/mod.rs"]
+mod faults;
 #[path = "suite/grafana/mod.rs"]
 mod grafana;
 #[path = "doubles/grafana/mod.rs"]

@@ -16,6 +16,7 @@ use crate::stack::{Action, Observed, Plan, SecretFile, Service, StackSpec, State
 use futures_util::future::FutureExt;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -115,7 +116,7 @@ pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpRepo
         };
         has_begun |= failure.has_begun;
         if failure.has_moved && replans < REPLANS {
-            let text = "something else stopped a container of the stack meanwhile; looking again".to_owned();
+            let text = "somebody else made or stopped a container of the stack meanwhile; looking again".to_owned();
             with.observer.observe(Event::Warning(text));
             replans += 1;
             continue;
@@ -155,34 +156,50 @@ async fn attempt<E: Engine>(
         return Ok(planned(plan));
     }
     with.cancel.or(checkpoint::passed("observe")).await?;
-    with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
-    let run = Run::new(with, run_id, &plan, &before, http, started)?;
-    match run.finish(options).await {
+    let mut has_begun = false;
+    let outcome = async {
+        with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
+        has_begun = true;
+        Run::new(with, run_id, &plan, &before, http, started)?.finish(options).await
+    };
+    match outcome.await {
         Ok(report) => Ok(report),
         Err(error) => {
-            let has_moved = has_moved(with, &plan, &before, &error).await;
-            Err(Failure { error, has_begun: true, has_moved })
+            let mut failure = Failure { error, has_begun, has_moved: false };
+            failure.has_moved = has_moved(with, run_id, &plan, &before, &failure).await;
+            Err(failure)
         }
     }
 }
 
-/// Whether a run failed because a container that ran when it was planned, and was to stay, runs no more: a `down` that
-/// was ended may still be under way in the engine.
-async fn has_moved<E: Engine>(with: &Up<'_, E>, plan: &Plan, before: &Observed, error: &Error) -> bool {
-    if !matches!(error.code(), Code::NotReady | Code::EngineFailed) {
+/// Whether a run failed where somebody else was at work: a container that ran when it was planned, and was to stay, runs
+/// no more, as a `down` that was ended may still be under way in the engine; or one is there that this run did not make;
+/// or, before this run has begun, anything else happened to one.
+async fn has_moved<E: Engine>(
+    with: &Up<'_, E>,
+    run: &RunId,
+    plan: &Plan,
+    before: &Observed,
+    failure: &Failure,
+) -> bool {
+    if !matches!(failure.error.code(), Code::NotReady | Code::EngineFailed | Code::PortBusy) {
         return false;
     }
-    let removed = plan.removed_containers();
+    let Ok(now) = with.cancel.or(with.engine.observe_containers(&with.spec.names)).await else { return false };
     let project = with.spec.names.project();
-    let was_to_stay = before
-        .containers
-        .iter()
-        .filter(|container| container.is_ours(project) && container.state == State::Running)
-        .filter(|container| !removed.contains(&container.id));
-    let ids: Vec<&String> = was_to_stay.map(|container| &container.id).collect();
-    let Ok(now) = with.cancel.or(with.engine.observe(&with.spec.names, &[])).await else { return false };
-    let runs = |id: &String| now.containers.iter().any(|c| c.id == *id && c.state == State::Running);
-    ids.into_iter().any(|id| !runs(id))
+    let ours = |observed: &Observed| {
+        let ours = observed.containers.iter().filter(|container| container.is_ours(project));
+        ours.map(|container| (container.id.clone(), (container.state, run.made(&container.labels)))).collect()
+    };
+    let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (ours(before), ours(&now));
+    if !failure.has_begun {
+        return before != now;
+    }
+    let removed = plan.removed_containers();
+    let was_to_stay = before.iter().filter(|(id, (state, _))| *state == State::Running && !removed.contains(id));
+    let runs = |id: &String| now.get(id).is_some_and(|(state, _)| *state == State::Running);
+    was_to_stay.into_iter().any(|(id, _)| !runs(id))
+        || now.iter().any(|(id, (_, is_this_runs))| !is_this_runs && !before.contains_key(id))
 }
 
 /// Grafana takes its password from the settings only when it starts on an empty volume, which is worth saying.

@@ -93,7 +93,7 @@ pub struct DeathWatch<'a, E: Engine> {
     deaths: BoxStream<'static, Death>,
 }
 
-/// How long it takes until an engine whose events have ended is listened to again.
+/// How long it takes until an engine whose events have ended is listened to again, and looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl<'a, E: Engine> DeathWatch<'a, E> {
@@ -107,28 +107,39 @@ impl<'a, E: Engine> DeathWatch<'a, E> {
     ///
     /// `meant` are the ids of containers that the plan removes; `started` tells which services run by now.
     pub async fn unmeant(mut self, meant: &[String], started: impl Fn() -> Vec<Service>) -> Error {
+        // What ends before somebody listens, or while nobody does, is only seen by a look.
+        let mut is_looked_at = false;
         loop {
-            while let Some(death) = self.deaths.next().await {
-                if !meant.contains(&death.container) {
-                    return self.dead(&death).await;
-                }
+            tokio::select! {
+                death = self.deaths.next() => match death {
+                    Some(death) if meant.contains(&death.container) => continue,
+                    Some(death) => return self.dead(&death).await,
+                    None => {
+                        tokio::time::sleep(INTERVAL).await;
+                        self.deaths = self.engine.deaths(self.names);
+                    }
+                },
+                () = tokio::time::sleep(INTERVAL), if !is_looked_at => {}
             }
-            // Nobody tells of what happens until the engine is listened to again: it has to be looked at.
-            tokio::time::sleep(INTERVAL).await;
-            self.deaths = self.engine.deaths(self.names);
-            let started = started();
-            let now = match self.engine.observe(self.names, &[]).await {
-                Ok(now) => now,
+            is_looked_at = true;
+            match self.ended(&started()).await {
+                Ok(None) => {}
+                Ok(Some(death)) => return self.dead(&death).await,
                 Err(error) => return error,
-            };
-            let project = self.names.project();
-            let ended = not_running(&now, project).into_iter().find(|(service, _)| started.contains(service));
-            if let Some((service, _)) = ended {
-                let there = now.container(project, service);
-                let container = there.map_or_else(|| self.names.container(service), |there| there.id.clone());
-                return self.dead(&Death { service, container }).await;
             }
         }
+    }
+
+    /// The first of some services whose container does not run.
+    async fn ended(&self, started: &[Service]) -> Result<Option<Death>> {
+        let now = self.engine.observe_containers(self.names).await?;
+        let project = self.names.project();
+        let ended = not_running(&now, project).into_iter().find(|(service, _)| started.contains(service));
+        Ok(ended.map(|(service, _)| {
+            let there = now.container(project, service);
+            let container = there.map_or_else(|| self.names.container(service), |there| there.id.clone());
+            Death { service, container }
+        }))
     }
 
     async fn dead(&self, death: &Death) -> Error {

@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 const SECOND: i64 = 1_000_000_000;
 /// Open files. Plenty for these services, and below what any engine has itself: not every host lets it be raised.
 const NOFILE: i64 = 4096;
+/// How often a start is tried whose network's name has two meanings.
+const AMBIGUOUS: u32 = 10;
 /// How long a removal that is under way may take.
 const REMOVAL: Duration = Duration::from_secs(30);
 
@@ -127,7 +129,18 @@ fn restart_policy(restart: Restart) -> RestartPolicy {
 
 /// Starts a container; a busy host port has an error of its own.
 pub async fn start(docker: &Docker, container: &str) -> Result<()> {
-    match docker.start_container(container, None::<bollard::query_parameters::StartContainerOptions>).await {
+    let options = None::<bollard::query_parameters::StartContainerOptions>;
+    let mut outcome = docker.start_container(container, options.clone()).await;
+    // Two runs that make the network at the same time have two of them, until one gives way.
+    for _ in 0..AMBIGUOUS {
+        match &outcome {
+            Err(Cause::DockerResponseServerError { message, .. }) if message.contains("is ambiguous") => {}
+            _ => break,
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        outcome = docker.start_container(container, options.clone()).await;
+    }
+    match outcome {
         Err(Cause::DockerResponseServerError { message, .. }) if is_port_conflict(&message) => Err(Error::new(
             Code::PortBusy,
             format!("a host port was taken while the stack started: {}", words(&message)),

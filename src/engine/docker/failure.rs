@@ -27,7 +27,10 @@ fn failure(cause: &Cause, doing: &dyn Display) -> Error {
                 .hint("See whether it hangs: docker info. Restart it, then run the command again.")
                 .retryable()
         }
-        Cause::HttpClientError { .. } | Cause::HyperResponseError { .. } | Cause::IOError { .. } => Error::new(
+        Cause::HttpClientError { .. }
+        | Cause::HyperResponseError { .. }
+        | Cause::HyperLegacyError { .. }
+        | Cause::IOError { .. } => Error::new(
             Code::EngineUnreachable,
             format!("cannot {doing}: the container engine went away: {}", chain(cause)),
         )

@@ -52,7 +52,7 @@ impl Double {
             access: Mutex::new(access::Attempts::new(&settings)),
             model: Mutex::new(model),
             writes: Mutex::default(),
-            http: http_client(),
+            http: settings.prometheus.map_or_else(http_client, http_client_to),
             settings,
         }))
     }
@@ -106,6 +106,12 @@ pub async fn serve(listener: TcpListener, double: Shared) {
         .with_state(double);
     // It only ends with the process or the task that runs it.
     let _ = axum::serve(listener, router).await;
+}
+
+/// A client that finds the host `prometheus` at an address.
+fn http_client_to(prometheus: std::net::SocketAddr) -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).resolve("prometheus", prometheus).build().unwrap()
 }
 
 /// A client that resolves names without the system's libraries, which a static program cannot load.

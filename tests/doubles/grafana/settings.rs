@@ -25,6 +25,8 @@ pub struct Settings {
     pub faults: Vec<Fault>,
     /// Whether a data source and a dashboard are there that came from files.
     pub provisioned: bool,
+    /// Where the host `prometheus` is; none where the system's resolver knows.
+    pub prometheus: Option<SocketAddr>,
 }
 
 /// A fault on one path.
@@ -57,6 +59,7 @@ impl Default for Settings {
             boot_kept: Duration::ZERO,
             faults: Vec::new(),
             provisioned: false,
+            prometheus: None,
         }
     }
 }
@@ -91,6 +94,7 @@ impl Settings {
             boot_kept: milliseconds("DOUBLE_BOOT_KEPT_MS")?,
             faults: variable("DOUBLE_FAIL").map_or_else(|| Ok(Vec::new()), |text| Fault::parse_all(&text))?,
             provisioned: variable("DOUBLE_PROVISIONED").is_some(),
+            prometheus: None,
         })
     }
 

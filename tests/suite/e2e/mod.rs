@@ -4,12 +4,13 @@
 //! none is passed over. Every test has a stack of its own, so they run side by side.
 
 mod changes;
-mod docker;
+pub mod docker;
 mod doctor;
+mod faults;
 mod hardening;
 mod logs;
 mod moving;
 mod neighbours;
-mod stack;
+pub mod stack;
 mod story;
 mod trouble;

@@ -1,0 +1,92 @@
+//! Grafana in trouble, seen from `up`: what passes is waited for, what stays is told by its address and status.
+
+use super::desk::Desk;
+use crate::grafana_double::{Fault, FaultKind};
+use std::time::Duration;
+
+fn fault(path: &str, kind: FaultKind, times: Option<u32>) -> Fault {
+    Fault { path: path.to_owned(), kind, times }
+}
+
+/// One `up` with a Grafana that has these faults when it is started.
+fn up_with(faults: Vec<Fault>) -> (Desk, crate::e2e::stack::Finished) {
+    let desk = Desk::new();
+    *desk.model().grafana_faults.lock().unwrap() = faults;
+    let finished = desk.run(&["up", "--timeout", "15", "--json"]);
+    desk.model().grafana_faults.lock().unwrap().clear();
+    (desk, finished)
+}
+
+/// `up` gets through, and everything is there once.
+fn passes(kind: FaultKind) {
+    let paths = ["/api/health", "/api/org", "/api/folders", "/api/dashboards/db"];
+    let (desk, finished) = up_with(paths.map(|path| fault(path, kind, Some(2))).to_vec());
+    assert_eq!(finished.code, 0, "{kind:?}: {finished:#?}");
+    desk.is_put_right(&format!("{kind:?} that passes"));
+}
+
+/// `up` ends with this code and names what Grafana said, and the next one succeeds once the trouble is gone.
+fn stays(kind: FaultKind, code: i32, told: &[&str]) {
+    let (desk, finished) = up_with(vec![fault("/api/folders", kind, None)]);
+    assert_eq!(finished.code, code, "{kind:?}: {finished:#?}");
+    let error = finished.envelope()["error"].take();
+    for part in told {
+        assert!(error["message"].as_str().unwrap().contains(part), "{kind:?}: {part:?} in {error:#}");
+    }
+    // The trouble goes with a new start of Grafana.
+    desk.json(&["down"], 0);
+    desk.is_put_right(&format!("{kind:?} that stayed"));
+}
+
+#[test]
+fn a_grafana_that_answers_503_for_a_while_is_waited_for() {
+    passes(FaultKind::Status(503));
+}
+
+#[test]
+fn a_grafana_that_answers_half_json_for_a_while_is_waited_for() {
+    passes(FaultKind::Half);
+}
+
+#[test]
+fn a_grafana_that_answers_pages_for_a_while_is_waited_for() {
+    passes(FaultKind::Html);
+}
+
+#[test]
+fn a_grafana_that_is_slow_is_waited_for() {
+    passes(FaultKind::Slow(Duration::from_millis(1_500)));
+}
+
+#[test]
+fn a_conflict_of_somebody_who_writes_at_the_same_time_is_looked_at_again() {
+    for status in [409, 412] {
+        let (desk, finished) = up_with(vec![fault("/api/dashboards/db", FaultKind::Status(status), Some(1))]);
+        assert_eq!(finished.code, 0, "{status}: {finished:#?}");
+        desk.is_put_right(&format!("{status} once"));
+    }
+}
+
+#[test]
+fn a_grafana_that_stays_with_an_error_is_told_by_address_and_status() {
+    stays(FaultKind::Status(500), 8, &["/api/folders", "500"]);
+}
+
+#[test]
+fn a_grafana_that_stays_with_half_json_is_told() {
+    stays(FaultKind::Half, 8, &["/api/folders", "breaks off"]);
+}
+
+#[test]
+fn something_that_is_not_grafana_is_told() {
+    stays(FaultKind::Html, 8, &["/api/folders", "HTML"]);
+}
+
+#[test]
+fn a_refused_password_is_tried_once_and_explained() {
+    let (desk, finished) = up_with(vec![fault("/api/org", FaultKind::Status(401), None)]);
+    assert_eq!(finished.code, 8, "{finished:#?}");
+    assert_eq!(finished.envelope()["error"]["code"], "grafana_password");
+    desk.json(&["down"], 0);
+    desk.is_put_right("a refused password");
+}
