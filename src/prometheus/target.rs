@@ -62,14 +62,21 @@ impl Client {
             targets.active_targets.into_iter().filter(|target| target.labels.get("job").is_some_and(|job| job == JOB));
         // While warming up there are two; the one that was scraped last knows best.
         let scraped = ours.filter(|target| target.health != TargetHealth::Unknown);
-        match scraped.max_by_key(|target| target.last_scrape) {
-            Some(target) => Ok(TargetState {
-                health: target.health,
-                last_scrape: Some(target.last_scrape),
-                last_error: Some(target.last_error).filter(|error| !error.is_empty()),
-            }),
-            None => self.last_scrape_of_this_process().await,
+        let Some(target) = scraped.max_by_key(|target| target.last_scrape) else {
+            return self.last_scrape_of_this_process().await;
+        };
+        let state = TargetState {
+            health: target.health,
+            last_scrape: Some(target.last_scrape),
+            last_error: Some(target.last_error).filter(|error| !error.is_empty()),
+        };
+        if state.health != TargetHealth::Down {
+            return Ok(state);
         }
+        // One that failed while the exporter started may be followed by samples of the warm-up, whose target is gone by
+        // now, long before the next scrape.
+        let newest = self.last_scrape_of_this_process().await?;
+        Ok(if newest.health == TargetHealth::Up && newest.last_scrape > state.last_scrape { newest } else { state })
     }
 
     async fn last_scrape_of_this_process(&self) -> Result<TargetState, PrometheusError> {

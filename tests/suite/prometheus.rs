@@ -178,3 +178,33 @@ async fn a_bad_expression_is_refused_in_prometheus_words() {
     assert!(!error.is_retryable());
     running.end();
 }
+
+#[tokio::test]
+async fn a_scrape_that_failed_before_the_first_samples_says_nothing_of_now() {
+    let answer = |data: serde_json::Value| axum::Json(serde_json::json!({ "status": "success", "data": data }));
+    let at = |second: i64| jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();
+    // As after the warm-up: its target is gone, and the one that stays was scraped last while the exporter started.
+    let target = serde_json::json!({
+        "labels": { "job": "test-metrics" }, "health": "down", "lastError": "connection refused", "lastScrape": at(10),
+    });
+    let targets = answer(serde_json::json!({ "activeTargets": [target] }));
+    let runtime = serde_json::json!({ "startTime": at(0), "reloadConfigSuccess": true, "lastConfigTime": at(0) });
+    let sampled = |second: i64| {
+        let samples = [serde_json::json!([at(second).as_second(), "1"])];
+        let series = serde_json::json!({ "metric": { "job": "test-metrics" }, "values": samples });
+        answer(serde_json::json!({ "resultType": "matrix", "result": [series] }))
+    };
+    for (second, expected) in [(12, TargetHealth::Up), (8, TargetHealth::Down)] {
+        let (targets, runtime, samples) = (targets.clone(), answer(runtime.clone()), sampled(second));
+        let router = Router::new()
+            .route("/api/v1/targets", get(async move || targets))
+            .route("/api/v1/status/runtimeinfo", get(async move || runtime))
+            .route("/api/v1/query", get(async move || samples));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+        let client = Client::new(crate::grafana_double::http_client(), base);
+        assert_eq!(client.target_state().await.unwrap().health, expected, "a sample at {second}");
+        serving.abort();
+    }
+}

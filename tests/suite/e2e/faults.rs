@@ -168,8 +168,8 @@ fn a_container_that_is_killed_is_told_by_status_and_repaired_by_up() {
 #[test]
 fn a_service_that_runs_out_of_memory_is_told_as_that() {
     let stack = Stack::new();
-    // Prometheus cannot even start in so little.
-    stack.settings("restart: 'no'\nlimits: { prometheus: { memory: 8MiB } }\n");
+    // Prometheus cannot even start in so little, the least that may be set.
+    stack.settings("restart: 'no'\nlimits: { prometheus: { memory: 16MiB } }\n");
     let failed = stack.json(&["up"], 7);
     let told = failed["error"].to_string();
     assert!(told.contains("prometheus"), "{told}");
