@@ -6,6 +6,8 @@
 mod dependencies;
 #[path = "suite/documents.rs"]
 mod documents;
+#[path = "doubles/doorway.rs"]
+mod doorway;
 #[path = "suite/e2e/mod.rs"]
 mod e2e;
 #[path = "suite/embedded/mod.rs"]

@@ -1,13 +1,14 @@
 //! `qastack gate`: fail a job when figures are not as good as the team demands.
 
-use super::Context;
 use super::exporter::ExporterArgs;
+use super::{Context, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
 use crate::gate::{Bound, Check, Demand, Limit, Reading, Readings, judge, markdown};
 use crate::output::Answer;
 use crate::push::ci;
+use crate::settings::GateSettings;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -49,9 +50,10 @@ pub struct GateArgs {
 /// # Errors
 /// Nothing is demanded, or the exporter does not answer. A failed gate is the answer's verdict.
 pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
-    let demands = arguments.demands();
+    let demands = arguments.demands(&stack::load_settings(context)?.settings.gate);
     if demands.is_empty() {
-        return Err(Error::new(Code::Usage, "nothing is demanded").hint("Name a limit, such as --max flake_rate=0.1."));
+        return Err(Error::new(Code::Usage, "nothing is demanded")
+            .hint("Name a limit, such as --max flake_rate=0.1, or write it into the settings under gate."));
     }
     let client = arguments.exporter.client(context).await?;
     let project = &arguments.report_project;
@@ -77,15 +79,22 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
 }
 
 impl GateArgs {
-    fn demands(&self) -> Vec<Demand> {
-        let all = [
-            (Bound::Max, &self.max),
-            (Bound::Min, &self.min),
-            (Bound::MaxIncrease, &self.max_increase),
-            (Bound::MaxDecrease, &self.max_decrease),
+    /// What the settings demand, and where a flag demands the same of the same figure, the flag.
+    fn demands(&self, settings: &GateSettings) -> Vec<Demand> {
+        let groups = [
+            (Bound::Max, &settings.max, &self.max),
+            (Bound::Min, &settings.min, &self.min),
+            (Bound::MaxIncrease, &settings.max_increase, &self.max_increase),
+            (Bound::MaxDecrease, &settings.max_decrease, &self.max_decrease),
         ];
-        let demand = |bound| move |limit: &Limit| Demand { bound, limit: limit.clone() };
-        all.into_iter().flat_map(|(bound, limits)| limits.iter().map(demand(bound))).collect()
+        let mut demands = Vec::new();
+        for (bound, limits, flags) in groups {
+            let is_typed = |figure: &str| flags.iter().any(|limit| limit.figure == figure);
+            let set = limits.iter().filter(|(figure, _)| !is_typed(figure));
+            let set = set.map(|(figure, share)| Limit { figure: figure.clone(), value: share.0 });
+            demands.extend(set.chain(flags.iter().cloned()).map(|limit| Demand { bound, limit }));
+        }
+        demands
     }
 
     fn branches(&self) -> (Option<String>, Option<String>) {

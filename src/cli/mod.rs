@@ -10,6 +10,7 @@ mod explain;
 mod exporter;
 mod gate;
 mod healthcheck;
+mod import;
 mod logs;
 mod moving;
 mod open;
@@ -80,6 +81,7 @@ enum Command {
     Open(open::OpenArgs),
     Doctor(doctor::DoctorArgs),
     Push(Box<push::PushArgs>),
+    Import(import::ImportArgs),
     Gate(Box<gate::GateArgs>),
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
@@ -114,6 +116,7 @@ impl Command {
             Self::Open(_) => "open",
             Self::Doctor(_) => "doctor",
             Self::Push(_) => "push",
+            Self::Import(_) => "import",
             Self::Gate(_) => "gate",
             Self::Explain(_) => "explain",
             Self::Token(_) => "token",
@@ -135,6 +138,7 @@ impl Command {
             Self::Open(arguments) => open::run(arguments, context).await,
             Self::Doctor(arguments) => doctor::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
+            Self::Import(arguments) => import::run(arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
             Self::Explain(arguments) => explain::run(arguments, context).await,
             Self::Token(arguments) => token::run(arguments, context).await,

@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 /// Why a call came to nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Refusal {
     /// No answer.
     Unreachable {
@@ -56,6 +56,27 @@ impl Refusal {
         match self {
             Self::Unreachable { .. } => true,
             Self::Problem { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 507),
+        }
+    }
+
+    /// Whether it is the exporter that takes nothing now, and not this one call.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Problem { status, .. } => matches!(status, 429 | 502 | 503 | 504 | 507),
+        }
+    }
+
+    /// Whether what was sent will never be taken, whoever sends it.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Problem { status: 400 | 409 | 413 | 415 | 422, .. })
+    }
+
+    /// After how long the exporter wants to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable { .. } => None,
+            Self::Problem { retry_after, .. } => retry_after.map(Duration::from_secs),
         }
     }
 
@@ -148,6 +169,14 @@ impl Client {
     /// Where the exporter is.
     pub fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// Where the exporter is, without the user and password that an address may hold.
+    pub fn address(&self) -> String {
+        let mut url = self.base.clone();
+        // Only an address without a host takes no user, and a client has none such.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        url.into()
     }
 
     /// The URL of a path below the exporter's, made of segments that need no escaping by the caller.
@@ -300,5 +329,25 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 413, 415, 421, 422] {
             assert!(!problem(status).is_passing(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_refused_token_is_neither_an_outage_nor_the_reports_fault() {
+        for status in [401, 403] {
+            let refused = Refusal::Problem {
+                status,
+                code: String::new(),
+                detail: String::new(),
+                hint: None,
+                retry_after: Some(1),
+            };
+            assert!(!refused.is_passing() && !refused.is_outage() && !refused.is_final(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_user_and_password_in_an_address_are_not_shown() {
+        let client = Client::new("https://me:hunter2@ci.example.com/qa/".parse().unwrap(), None).unwrap();
+        assert_eq!(client.address(), "https://ci.example.com/qa/");
     }
 }

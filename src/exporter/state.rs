@@ -55,6 +55,7 @@ impl InForce {
     pub fn new(loaded: LoadedServe, access: Access) -> Result<Self, (&'static str, String)> {
         let LoadedServe { settings, sha256 } = loaded;
         let rules = settings.figures.rules()?;
+        let names = Arc::new(settings.figures.name_rules()?);
         let uploads = &settings.uploads;
         let body_limits =
             BodyLimits { sent: uploads.sent.bytes(), inflated: uploads.inflated.bytes(), ratio: uploads.ratio };
@@ -73,7 +74,7 @@ impl InForce {
             access,
             body_limits,
             report_limits,
-            names: Arc::default(),
+            names,
         })
     }
 }

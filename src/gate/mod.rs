@@ -44,16 +44,19 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("`{text}` is not FIGURE=NUMBER, such as flake_rate=0.1");
         let (figure, value) = text.split_once('=').ok_or_else(expected)?;
-        let (number, scale) = match value.trim().strip_suffix('%') {
-            Some(percent) => (percent, 100.0),
-            None => (value, 1.0),
-        };
-        let value: f64 = number.trim().parse().map_err(|_| expected())?;
-        if !value.is_finite() || figure.trim().is_empty() {
-            return Err(expected());
-        }
-        Ok(Self { figure: figure.trim().to_owned(), value: value / scale })
+        let value = number(value).filter(|_| !figure.trim().is_empty()).ok_or_else(expected)?;
+        Ok(Self { figure: figure.trim().to_owned(), value })
     }
+}
+
+/// A number or a percentage: `0.1` and `10%` are the same.
+pub fn number(text: &str) -> Option<f64> {
+    let (number, scale) = match text.trim().strip_suffix('%') {
+        Some(percent) => (percent, 100.0),
+        None => (text, 1.0),
+    };
+    let value: f64 = number.trim().parse().ok()?;
+    value.is_finite().then_some(value / scale)
 }
 
 /// One thing that is demanded.

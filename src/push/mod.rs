@@ -3,7 +3,10 @@
 //! It speaks to the exporter over HTTP only. A job must never fail because the exporter is away: what cannot be
 //! delivered is kept in the spool and goes with the next push.
 
+pub mod backlog;
 pub mod ci;
 pub mod deliver;
 pub mod find;
 pub mod git;
+pub mod patience;
+pub mod spool;

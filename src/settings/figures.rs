@@ -2,6 +2,7 @@
 
 use super::Period;
 use crate::quality::{DefectRules, InfrastructureGuard, Rules};
+use crate::reports::NameRules;
 use serde::{Deserialize, Serialize};
 
 /// Windows, branches and rules of the figures.
@@ -22,6 +23,19 @@ pub struct FiguresSettings {
     pub infrastructure_guard: InfrastructureGuard,
     /// What counts as a production defect, and which defects do not count.
     pub defects: DefectRules,
+    /// What is random in the names of tests, before the rules that hold anyway. A report is read under the rules of
+    /// the moment it arrives.
+    pub names: Vec<NameRule>,
+}
+
+/// A part of names that differs from run to run, and what stands in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRule {
+    /// A regular expression.
+    pub pattern: String,
+    /// The replacement; `$1` is the first group.
+    pub replace: String,
 }
 
 impl Default for FiguresSettings {
@@ -35,6 +49,7 @@ impl Default for FiguresSettings {
             minimum_sample: rules.minimum_sample,
             infrastructure_guard: rules.infrastructure_guard,
             defects: rules.defects,
+            names: Vec::new(),
         }
     }
 }
@@ -56,6 +71,15 @@ impl FiguresSettings {
         };
         rules.check().map_err(|error| ("figures", error.to_string()))?;
         Ok(rules)
+    }
+
+    /// How names are read.
+    ///
+    /// # Errors
+    /// The path of the rules, and the one that is no regular expression.
+    pub fn name_rules(&self) -> Result<NameRules, (&'static str, String)> {
+        let own = self.names.iter().map(|rule| (rule.pattern.as_str(), rule.replace.as_str()));
+        NameRules::new(own).map_err(|error| ("figures.names", error.to_string()))
     }
 }
 

@@ -56,17 +56,25 @@ pub struct Layers<T> {
     origins: BTreeMap<String, Origin>,
     /// Every path of a default value, to tell a known key from a misspelt one.
     known: Vec<String>,
+    /// The paths below which keys are the user's own words.
+    open: Vec<String>,
     settings: PhantomData<T>,
 }
 
 impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
     /// Nothing but defaults.
     pub fn defaults() -> Self {
-        let mut known = Vec::new();
+        let (mut known, mut open) = (Vec::new(), Vec::new());
         if let Ok(defaults) = serde_yaml::to_value(T::default()) {
-            paths(&defaults, "", &mut |path, _| known.push(path.to_owned()));
+            paths(&defaults, "", &mut |path, value| {
+                known.push(path.to_owned());
+                // Only a map of the user's own words is empty by default.
+                if value.as_mapping().is_some_and(Mapping::is_empty) {
+                    open.push(path.to_owned());
+                }
+            });
         }
-        Self { tree: Value::Mapping(Mapping::new()), origins: BTreeMap::new(), known, settings: PhantomData }
+        Self { tree: Value::Mapping(Mapping::new()), origins: BTreeMap::new(), known, open, settings: PhantomData }
     }
 
     /// Lays a file over what is there.
@@ -107,14 +115,22 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
         let names: BTreeMap<String, String> = self.known.iter().map(|path| (variable(path), path.clone())).collect();
         let mut overrides = Vec::new();
         for (name, value) in environment {
-            if let Some(path) = names.get(&name) {
-                overrides.push(Override { path: path.clone(), value, origin: Origin::Variable(name) });
+            if let Some(path) = names.get(&name).cloned().or_else(|| self.below_open(&name)) {
+                overrides.push(Override { path, value, origin: Origin::Variable(name) });
             } else if let Some(meant) = misspelt(&name, &names) {
                 return Err(Error::new(Code::SettingsInvalid, format!("{name} names no setting"))
                     .hint(format!("did you mean {meant}?")));
             }
         }
         self.add_overrides(overrides)
+    }
+
+    /// The path of a variable that names a word below an open path: `QASTACK_GATE__MAX__FLAKE_RATE`.
+    fn below_open(&self, name: &str) -> Option<String> {
+        self.open.iter().find_map(|path| {
+            let word = name.strip_prefix(&variable(path))?.strip_prefix("__").filter(|word| !word.is_empty())?;
+            Some(format!("{path}.{}", word.to_lowercase()))
+        })
     }
 
     /// Lays single values over what is there.

@@ -5,6 +5,7 @@
 
 mod engine_choice;
 mod figures;
+mod gate;
 mod image_reference;
 mod layers;
 mod serve;
@@ -12,7 +13,8 @@ mod stack;
 mod values;
 
 pub use engine_choice::EngineChoice;
-pub use figures::FiguresSettings;
+pub use figures::{FiguresSettings, NameRule};
+pub use gate::{GateSettings, ImportSettings, Share};
 pub use layers::{Layers, Origin, Override};
 pub use serve::{HistorySettings, LoadedServe, Reading, ServeSettings, UploadSettings, load_serve};
 pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
@@ -125,6 +127,10 @@ mod tests {
             ("limits: { grafana: { memory: plenty } }", "a size such as 512MiB"),
             ("restart: sometimes", "on-failure:5"),
             ("ports: { grafana: 8080 }", "two services"),
+            ("gate: { max: { flak_rate: 0.1 } }", "there is no figure `flak_rate`"),
+            ("gate: { max: { flake_rate: much } }", "a number such as 0.1 or 10%"),
+            ("import: { columns: { colour: Found in } }", "`colour` is no field of a defect"),
+            ("figures: { names: [{ pattern: '(', replace: '' }] }", "name rule"),
         ] {
             let text = refusal(yaml, &[]);
             assert!(text.contains(expected), "{yaml}: {text}");
@@ -137,6 +143,20 @@ mod tests {
         assert!(text.contains("QASTACK_IMAGES__GRAFNA") && text.contains("QASTACK_IMAGES__GRAFANA"), "{text}");
         let text = refusal("", &[("QASTACK_PORTS__GRAFANA", "many")]);
         assert!(text.contains("QASTACK_PORTS__GRAFANA"), "{text}");
+    }
+
+    #[test]
+    fn a_limit_is_set_whole_or_one_by_one_and_the_environment_stands_above_the_file() {
+        let yaml = "gate: { max: { flake_rate: 10%, defect_leakage: 0.05 }, min: { pass_ratio: 95% } }\n";
+        let variables = [("QASTACK_GATE__MAX__FLAKE_RATE", "2%"), ("QASTACK_GATE__MIN", "{tests: 100}")];
+        let gate = load(yaml, &variables).expect("settings").settings.gate;
+        let pairs = |limits: &BTreeMap<String, Share>| {
+            limits.iter().map(|(word, share)| format!("{word}={}", share.0)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(pairs(&gate.max), "defect_leakage=0.05 flake_rate=0.02");
+        assert_eq!(pairs(&gate.min), "tests=100");
+        let text = refusal("", &[("QASTACK_GATE__MOST__FLAKE_RATE", "1")]);
+        assert!(text.contains("QASTACK_GATE__MOST__FLAKE_RATE names no setting"), "{text}");
     }
 
     #[test]

@@ -160,6 +160,9 @@ impl ServeSettings {
         if let Err((key, what)) = self.figures.rules() {
             return wrong(key, what);
         }
+        if let Err((key, what)) = self.figures.name_rules() {
+            return wrong(key, what);
+        }
         let uploads = &self.uploads;
         if uploads.sent > uploads.inflated {
             return wrong(

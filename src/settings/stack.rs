@@ -1,7 +1,8 @@
 //! What should run: the keys of `qastack.yaml`, their defaults and their rules.
 
 use super::image_reference::is_image_reference;
-use super::{EngineChoice, FiguresSettings, Memory, Period, Published, Restart};
+use super::{EngineChoice, FiguresSettings, GateSettings, ImportSettings, Memory, Period, Published, Restart};
+use crate::exporter::defect_list::FieldMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +32,10 @@ pub struct StackSettings {
     pub grafana: GrafanaSettings,
     /// How the figures are computed.
     pub figures: FiguresSettings,
+    /// What `qastack gate` demands.
+    pub gate: GateSettings,
+    /// What `qastack import` makes of a list.
+    pub import: ImportSettings,
     /// Whether sample reports show until the first real input.
     pub sample_data: bool,
     /// What each service may use.
@@ -49,6 +54,8 @@ impl Default for StackSettings {
             restart: Restart::OnFailure(5),
             grafana: GrafanaSettings::default(),
             figures: FiguresSettings::default(),
+            gate: GateSettings::default(),
+            import: ImportSettings::default(),
             sample_data: true,
             limits: Limits::default(),
         }
@@ -215,6 +222,10 @@ impl StackSettings {
             ));
         }
         self.figures.rules().map_err(|(path, message)| Problem::new(path, message))?;
+        self.figures.name_rules().map_err(|(path, message)| Problem::new(path, message))?;
+        self.gate.check().map_err(|(path, message)| Problem::new(path, message))?;
+        let columns = self.import.columns.iter().map(|(field, column)| (field.as_str(), column.as_str()));
+        FieldMap::new(columns).map_err(|message| Problem::new("import.columns", message))?;
         self.check_ports()?;
         self.check_images()?;
         self.check_limits()?;

@@ -4,16 +4,13 @@ use super::{ListQuery, project_key, refused_by_store};
 use crate::exporter::Exporter;
 use crate::exporter::problem::Problem;
 use crate::quality::{Figure, FigureName, Unit};
-use crate::store::{Explanation, RunQuery, RunSummary};
+use crate::store::Explanation;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Runs of a branch that its figures are made of, the newest ones.
-const RUNS_OF_A_BRANCH: usize = 500;
 
 /// Figures, and what they are about.
 #[derive(Debug, Serialize)]
@@ -84,43 +81,13 @@ pub async fn of_project(
             figures.iter().map(FigureAnswer::from).collect()
         }
         Some(branch) => {
-            let window_days = store.snapshot().rules.rules.flake_window_days;
-            let query = RunQuery { branch: Some(branch.clone()), before: None, limit: RUNS_OF_A_BRANCH };
-            let key = project.clone();
-            let runs = store.read(move |reader| reader.runs(&key, &query)).await.map_err(refused_by_store)?;
-            of_runs(&runs, now, window_days).iter().map(FigureAnswer::from).collect()
+            let (key, branch) = (project.clone(), branch.clone());
+            let figures = store.read(move |reader| reader.branch_figures(&key, &branch, now)).await;
+            figures.map_err(refused_by_store)?.iter().map(FigureAnswer::from).collect()
         }
     };
     let (sample, rules_version) = (shown.sample, shown.rules_version());
     Ok(Json(FiguresAnswer { project: Some(project), branch, sample, rules_version, figures }))
-}
-
-/// The figures that single runs can tell: shares of executions. Which tests are flaky is known of all branches
-/// together only.
-fn of_runs(runs: &[RunSummary], now: i64, window_days: u32) -> Vec<Figure> {
-    let since = now - i64::from(window_days) * 86_400;
-    let (mut passed, mut decisive, mut skipped, mut all, mut flaky) = (0u64, 0u64, 0u64, 0u64, 0u64);
-    for run in runs.iter().filter(|run| run.at > since && run.held_out_reports == 0) {
-        passed += run.counts.passed;
-        decisive += run.counts.passed + run.counts.failed + run.counts.errors;
-        skipped += run.counts.skipped;
-        all += run.counts.tests;
-        flaky += run.flaky;
-    }
-    [
-        (FigureName::PassRatio, passed, decisive),
-        (FigureName::SkippedRatio, skipped, all),
-        (FigureName::FlakyExecutionRatio, flaky, decisive),
-    ]
-    .into_iter()
-    .map(|(name, numerator, denominator)| Figure {
-        name,
-        value: (denominator > 0).then(|| numerator as f64 / denominator as f64),
-        numerator: numerator as f64,
-        denominator: denominator as f64,
-        window_days,
-    })
-    .collect()
 }
 
 /// A figure, explained.

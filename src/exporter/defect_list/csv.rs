@@ -1,11 +1,9 @@
 //! Separated values with a header row.
 
-use super::fields::{Draft, Field};
-use super::{Collector, DefectList, ListFormat, Unusable};
+use super::fields::{self, Draft, Field, FieldMap, LabelList};
+use super::{Collector, DefectList, ListFormat, Unusable, issues};
 
-pub(super) fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusable> {
-    // Excel writes a byte order mark, and it would become part of the first column's name.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<DefectList, Unusable> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter(bytes))
         .flexible(true)
@@ -16,15 +14,18 @@ pub(super) fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusabl
         reason: error.to_string(),
     };
     let header = reader.byte_headers().map_err(|error| malformed(&error))?;
-    let columns: Vec<Field> = header.iter().map(|name| Field::named(&String::from_utf8_lossy(name))).collect();
+    let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let columns: Vec<Field> = names.iter().map(|name| map.field(name)).collect();
     if columns.iter().all(|column| *column == Field::Custom(String::new())) {
         return Err(Unusable::Empty);
     }
-    let columns = only_one_key(columns, header);
+    let columns = only_one_key(columns, &names);
     if !columns.contains(&Field::Key) {
         return Err(Unusable::NoKeyColumn);
     }
+    let format = format(&names);
     let mut collector = Collector::default();
+    names.iter().zip(&columns).for_each(|(name, column)| collector.see(name, column));
     let otherwise = if columns.contains(&Field::Created) {
         None
     } else {
@@ -42,9 +43,21 @@ pub(super) fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusabl
         if record.iter().all(|value| value.trim_ascii().is_empty()) {
             continue;
         }
-        collector.take(line, row(&columns, &record, otherwise))?;
+        collector.take(line, row(format, &columns, &record, otherwise))?;
     }
-    collector.finish(ListFormat::Csv)
+    collector.finish(format, map)
+}
+
+/// Whose export it is, by the columns that only this tracker writes.
+fn format(names: &[String]) -> ListFormat {
+    let has = |name: &str| names.iter().any(|column| column.trim().eq_ignore_ascii_case(name));
+    if has("Issue key") && has("Issue Type") {
+        ListFormat::JiraCsv
+    } else if has("Issue ID") && has("URL") && has("Created At (UTC)") {
+        ListFormat::GitlabCsv
+    } else {
+        ListFormat::Csv
+    }
 }
 
 /// The line a record begins on. The reader counts the empty lines before a record to it.
@@ -54,26 +67,32 @@ fn first_line(bytes: &[u8], position: &csv::Position) -> u64 {
     position.line() + empty.filter(|&&byte| byte == b'\n').count() as u64
 }
 
-fn row(columns: &[Field], record: &csv::ByteRecord, otherwise: Option<i64>) -> Result<crate::quality::Defect, String> {
-    let mut draft = Draft::default();
+fn row(
+    format: ListFormat,
+    columns: &[Field],
+    record: &csv::ByteRecord,
+    otherwise: Option<i64>,
+) -> Result<crate::quality::Defect, String> {
+    // GitLab's labels may hold spaces, and nothing but a comma stands between two of them.
+    let labels = if format == ListFormat::GitlabCsv { LabelList::Commas } else { LabelList::Guessed };
+    let mut draft = Draft::new(labels);
     for (column, value) in columns.iter().zip(record) {
         draft.set(column, &String::from_utf8_lossy(value))?;
     }
-    draft.finish(otherwise)
+    let mut defect = draft.finish(otherwise)?;
+    if format == ListFormat::GitlabCsv {
+        issues::name_by_address(&mut defect);
+    }
+    Ok(defect)
 }
 
-/// Jira exports both `Issue key` and `Issue id`, GitLab `Issue ID` and `Title`: of several columns that could be the
-/// key, the one that says so most plainly is, and the others are fields of their own.
-fn only_one_key(columns: Vec<Field>, header: &csv::ByteRecord) -> Vec<Field> {
-    let plainness = |name: &str| match name.to_ascii_lowercase() {
-        name if name.ends_with("key") => 0,
-        name if name == "id" || name == "number" || name == "iid" => 1,
-        _ => 2,
-    };
-    let name = |index: usize| String::from_utf8_lossy(header.get(index).unwrap_or_default()).trim().to_owned();
-    let key = (0..columns.len()).filter(|&i| columns[i] == Field::Key).min_by_key(|&i| plainness(&name(i)));
+/// Of several columns that could be the key, the one that says so most plainly is, and the others are fields of their
+/// own.
+fn only_one_key(columns: Vec<Field>, names: &[String]) -> Vec<Field> {
+    let name = |index: usize| names.get(index).map_or("", |name| name.trim());
+    let key = (0..columns.len()).filter(|&i| columns[i] == Field::Key).min_by_key(|&i| fields::plainness(name(i)));
     let field = |(index, column)| match column {
-        Field::Key if Some(index) != key => Field::Custom(name(index)),
+        Field::Key if Some(index) != key => Field::Custom(name(index).to_owned()),
         column => column,
     };
     columns.into_iter().enumerate().map(field).collect()
@@ -88,7 +107,12 @@ fn delimiter(bytes: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read as read_list;
     use super::*;
+
+    fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusable> {
+        read_list(bytes, received_at)
+    }
 
     #[test]
     fn a_plain_list_is_read_whatever_the_separator_and_the_case_of_its_header() {
@@ -115,7 +139,7 @@ mod tests {
         let defect = &list.defects[0];
         assert_eq!(defect.key, "SHOP-7");
         assert_eq!(defect.labels, ["escaped", "ui"]);
-        assert_eq!(defect.fields["Custom field (Found in)"], "Live");
+        assert_eq!(defect.environment, "Live", "a field that somebody added is known by its own name");
         assert_eq!(defect.fields["Issue id"], "10007");
         assert!(defect.resolved_at.is_some());
     }
@@ -136,7 +160,8 @@ mod tests {
         assert_eq!(read(b"", 7), Err(Unusable::Empty));
         assert_eq!(read(b"key,created\n", 7), Err(Unusable::Empty));
         assert_eq!(read(b"colour,size\nred,3\n", 7), Err(Unusable::NoKeyColumn));
-        assert_eq!(read(b"<testsuite/>", 7), Err(Unusable::NoKeyColumn));
+        assert!(matches!(read(b"<testsuite/>", 7), Err(Unusable::SomethingElse { .. })));
+        assert!(matches!(read(b"PK\x03\x04xl", 7), Err(Unusable::SomethingElse { .. })));
         assert!(matches!(read(b"key,created\nA,x\nB,y\n", 7), Err(Unusable::NoUsableRow { rows: 2, line: 2, .. })));
     }
 

@@ -2,6 +2,7 @@
 
 use super::dates;
 use crate::quality::Defect;
+use std::collections::BTreeMap;
 
 /// Longer values are cut: nothing that decides a figure is longer.
 const LONGEST: usize = 1_000;
@@ -13,6 +14,8 @@ pub(super) enum Field {
     Title,
     Kind,
     Severity,
+    /// Stands in for the severity where there is none.
+    Priority,
     Status,
     Resolution,
     Phase,
@@ -25,26 +28,104 @@ pub(super) enum Field {
     Resolved,
     /// A truth value that says outright that the defect escaped.
     Escaped,
+    /// Long text that decides nothing and may be nobody's business: descriptions, comments.
+    Prose,
     /// Anything else, under its own name; rules can ask for it.
     Custom(String),
+}
+
+/// The fields that somebody may say the column of, by their words.
+pub const MAPPABLE: [&str; 15] = [
+    "key",
+    "title",
+    "type",
+    "severity",
+    "status",
+    "resolution",
+    "phase",
+    "environment",
+    "version",
+    "component",
+    "labels",
+    "url",
+    "created",
+    "resolved",
+    "escaped",
+];
+
+/// Which column means which field, where somebody said so; all others mean what their names say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldMap(BTreeMap<String, (Field, String)>);
+
+impl FieldMap {
+    /// A map of fields to the names of columns.
+    ///
+    /// # Errors
+    /// The field that there is not.
+    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {
+        let mut map = BTreeMap::new();
+        for (field, column) in pairs {
+            if !MAPPABLE.contains(&field) {
+                return Err(format!("`{field}` is no field of a defect; they are {}", MAPPABLE.join(", ")));
+            }
+            map.insert(plain_column(column), (Field::named(field), column.to_owned()));
+        }
+        Ok(Self(map))
+    }
+
+    /// What a column of this name means. A field whose column was named is not taken from any other.
+    pub(super) fn field(&self, name: &str) -> Field {
+        let name = of_custom_field(name.trim());
+        if let Some((field, _)) = self.0.get(&plain(name)) {
+            return field.clone();
+        }
+        let by_name = Field::named(name);
+        let is_taken = self.0.values().any(|(field, _)| *field == by_name);
+        if is_taken { Field::Custom(name.to_owned()) } else { by_name }
+    }
+
+    /// The columns that were named.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|(_, column)| column.as_str())
+    }
+}
+
+/// Jira's CSV wraps the names of fields that somebody added, its API does not.
+fn of_custom_field(name: &str) -> &str {
+    name.strip_prefix("Custom field (").and_then(|name| name.strip_suffix(')')).unwrap_or(name)
+}
+
+/// The name of a column without what people and tools write differently.
+pub(super) fn plain_column(name: &str) -> String {
+    plain(of_custom_field(name.trim()))
+}
+
+/// A name without what people write differently: case, spaces, dashes, underscores.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 impl Field {
     /// What a column of this name means. Case, spaces, dashes and underscores make no difference.
     pub(super) fn named(name: &str) -> Self {
-        let name = name.trim();
-        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        match plain.as_str() {
+        let name = of_custom_field(name.trim());
+        match plain(name).as_str() {
             "key" | "id" | "issuekey" | "issueid" | "iid" | "number" | "defect" | "defectid" | "bugid"
             | "externalid" => Self::Key,
             "title" | "summary" | "name" | "subject" => Self::Title,
             "type" | "kind" | "issuetype" | "defecttype" => Self::Kind,
-            "severity" | "priority" => Self::Severity,
+            "severity" => Self::Severity,
+            "priority" => Self::Priority,
+            "description" | "body" | "comment" | "comments" | "attachment" | "attachments" | "logwork" | "worklog" => {
+                Self::Prose
+            }
             "status" | "state" => Self::Status,
             "resolution" | "statereason" | "closereason" => Self::Resolution,
             "phase" | "foundphase" | "foundinphase" | "stage" | "foundstage" => Self::Phase,
             "environment" | "env" | "foundin" | "foundinenvironment" | "detectedin" => Self::Environment,
-            "version" | "affectsversion" | "affectsversions" | "affectedversion" | "foundinversion" => Self::Version,
+            "version" | "versions" | "affectsversion" | "affectsversions" | "affectedversion" | "foundinversion" => {
+                Self::Version
+            }
             "component" | "components" | "area" | "module" => Self::Component,
             "labels" | "label" | "tags" | "tag" => Self::Labels,
             "url" | "link" | "weburl" | "htmlurl" => Self::Url,
@@ -60,14 +141,54 @@ impl Field {
     }
 }
 
-/// Puts a value into a defect; `None` where it cannot be read.
+/// How plainly a name says that it is the key, the plainest first: Jira exports both `Issue key` and `Issue id`, GitLab
+/// `Issue ID` and `Title`.
+pub(super) fn plainness(name: &str) -> u8 {
+    match name.trim().to_ascii_lowercase() {
+        name if name.ends_with("key") => 0,
+        name if name == "id" || name == "number" || name == "iid" => 1,
+        _ => 2,
+    }
+}
+
+/// What stands between the labels of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LabelList {
+    /// A comma, semicolon or bar where there is one, else spaces.
+    #[default]
+    Guessed,
+    /// Commas alone.
+    Commas,
+}
+
+/// A defect that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     defect: Defect,
     created: Option<i64>,
+    priority: String,
+    labels: LabelList,
 }
 
 impl Draft {
+    /// An empty one, whose labels stand like this.
+    pub(super) fn new(labels: LabelList) -> Self {
+        Self { labels, ..Self::default() }
+    }
+
+    /// Whether it has a creation time of its own.
+    pub(super) fn has_created(&self) -> bool {
+        self.created.is_some()
+    }
+
+    /// Adds one label, whatever stands in it.
+    pub(super) fn add_label(&mut self, label: &str) {
+        let label: String = label.trim().chars().take(LONGEST).collect();
+        if !label.is_empty() {
+            self.defect.labels.push(label);
+        }
+    }
+
     /// Sets a field from its text. A field that stands twice keeps its first value; labels and components add up.
     ///
     /// # Errors
@@ -84,6 +205,8 @@ impl Draft {
             Field::Title => &mut defect.title,
             Field::Kind => &mut defect.kind,
             Field::Severity => &mut defect.severity,
+            Field::Priority => &mut self.priority,
+            Field::Prose => return Ok(()),
             Field::Status => &mut defect.status,
             Field::Resolution => &mut defect.resolution,
             Field::Phase => &mut defect.phase,
@@ -92,7 +215,11 @@ impl Draft {
             Field::Component => &mut defect.component,
             Field::Url => &mut defect.url,
             Field::Labels => {
-                let separators: &[char] = if text.contains([';', ',', '|']) { &[';', ',', '|'] } else { &[' '] };
+                let separators: &[char] = match self.labels {
+                    LabelList::Commas => &[','],
+                    LabelList::Guessed if text.contains([';', ',', '|']) => &[';', ',', '|'],
+                    LabelList::Guessed => &[' '],
+                };
                 defect.labels.extend(cut.split(separators).map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned));
                 return Ok(());
             }
@@ -131,6 +258,9 @@ impl Draft {
     pub(super) fn finish(mut self, otherwise: Option<i64>) -> Result<Defect, String> {
         if self.defect.key.is_empty() {
             return Err("it has no key".to_owned());
+        }
+        if self.defect.severity.is_empty() {
+            self.defect.severity = self.priority;
         }
         self.defect.created_at =
             self.created.or(otherwise).ok_or_else(|| format!("{} has no creation date", self.defect.key))?;

@@ -10,13 +10,16 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// `qastack serve` as a process, killed with its value.
-struct Served {
+pub struct Served {
     child: Child,
-    address: String,
-    directory: tempfile::TempDir,
+    /// Where it answers.
+    pub address: String,
+    /// The working directory and home of all commands.
+    pub directory: tempfile::TempDir,
 }
 
-fn qastack(directory: &Path) -> Command {
+/// The program, with nothing of the surroundings but the path.
+pub fn qastack(directory: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("qastack"));
     // A job's own variables must not decide what a test sees.
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", directory);
@@ -25,7 +28,8 @@ fn qastack(directory: &Path) -> Command {
 }
 
 impl Served {
-    fn start() -> Self {
+    /// A server with a token in the file `token`.
+    pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("token"), TOKEN).unwrap();
         let mut child = qastack(directory.path())
@@ -51,23 +55,31 @@ impl Served {
         Self { child, address, directory }
     }
 
-    fn command(&self, arguments: &[&str]) -> Output {
-        qastack(self.directory.path())
-            .env("QASTACK_URL", format!("http://{}", self.address))
-            .args(arguments)
-            .output()
-            .unwrap()
+    /// Runs a command to its end.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        self.start_command(arguments).output().unwrap()
     }
 
-    fn json(&self, arguments: &[&str], exit: i32) -> Value {
+    /// A command, to which something may be added before it runs.
+    pub fn start_command(&self, arguments: &[&str]) -> Command {
+        let mut command = qastack(self.directory.path());
+        command.env("QASTACK_URL", format!("http://{}", self.address)).args(arguments);
+        command
+    }
+
+    /// Runs a command that ends with this code, and returns its envelope.
+    pub fn json(&self, arguments: &[&str], exit: i32) -> Value {
         let output = self.command(&[&["--json"], arguments].concat());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(exit), "{text}{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    fn write(&self, name: &str, content: &str) {
-        std::fs::write(self.directory.path().join(name), content).unwrap();
+    /// Writes a file into the working directory.
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
 }
 

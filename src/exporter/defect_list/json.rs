@@ -1,0 +1,258 @@
+//! Lists in JSON: an array of objects, the pages of a tracker's API, or an object for each line.
+//!
+//! Entries are read one at a time off the text, so that memory does not grow with the list, and each knows its line.
+
+use super::fields::{self, Draft, Field, FieldMap};
+use super::issues::{self, Shape};
+use super::{Collector, DefectList, ListFormat, MOST_ROWS, Unusable};
+use crate::quality::Defect;
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Lists may lie in lists, as the pages that a tool has slurped; deeper is nothing that one writes.
+const DEEPEST: usize = 4;
+
+pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<DefectList, Unusable> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Unusable::Malformed {
+        line: 1 + memchr::memchr_iter(b'\n', &bytes[..error.valid_up_to()]).count() as u64,
+        reason: "bytes that are no UTF-8".to_owned(),
+    })?;
+    let mut reading = Reading {
+        collector: Collector::default(),
+        map,
+        text,
+        place: (0, 1),
+        entries: 0,
+        received_at,
+        names: BTreeMap::new(),
+        shape: None,
+        pull_requests: 0,
+        undated: Vec::new(),
+        trouble: None,
+    };
+    // Pages that were written one after the other, and an object for each line, are several documents.
+    let documents = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    for document in documents {
+        let document = document.map_err(|error| malformed(&error, 0))?;
+        reading.look_for_names(document);
+        reading.document(document, 0)?;
+    }
+    reading.finish()
+}
+
+fn malformed(error: &serde_json::Error, before: u64) -> Unusable {
+    Unusable::Malformed { line: before + error.line() as u64, reason: error.to_string() }
+}
+
+struct Reading<'a> {
+    collector: Collector,
+    map: &'a FieldMap,
+    text: &'a str,
+    /// A byte of the text and the line it stands on: entries come in order, and lines are counted on from there.
+    place: (usize, u64),
+    entries: u64,
+    received_at: i64,
+    /// What Jira calls its fields, by their ids.
+    names: BTreeMap<String, String>,
+    shape: Option<Shape>,
+    pull_requests: u64,
+    /// Entries without a creation date, with their lines.
+    undated: Vec<(u64, Defect)>,
+    trouble: Option<Unusable>,
+}
+
+/// The objects that hold a list, by what they call it.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow, alias = "defects", alias = "items", alias = "nodes")]
+    issues: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    names: BTreeMap<String, String>,
+}
+
+impl<'a> Reading<'a> {
+    /// Jira tells the names of its fields behind the issues, so they are looked for before anything is read.
+    fn look_for_names(&mut self, document: &RawValue) {
+        // A list of maps would be taken for the fields of a struct, one after the other.
+        if document.get().starts_with('{')
+            && let Ok(Names { names }) = serde_json::from_str(document.get())
+        {
+            self.names.extend(names);
+        }
+    }
+
+    fn document(&mut self, document: &'a RawValue, depth: usize) -> Result<(), Unusable> {
+        let text = document.get();
+        let line = self.line_of(text);
+        match text.as_bytes().first() {
+            Some(b'[') if depth < DEEPEST => {
+                let mut list = serde_json::Deserializer::from_str(text);
+                let read = Entries { reading: self, depth }.deserialize(&mut list);
+                match (self.trouble.take(), read) {
+                    (Some(trouble), _) => Err(trouble),
+                    (None, Err(error)) => Err(malformed(&error, line - 1)),
+                    (None, Ok(())) => Ok(()),
+                }
+            }
+            Some(b'{') => match serde_json::from_str::<Page<'a>>(text) {
+                Ok(Page { issues: Some(list) }) if list.get().starts_with('[') => self.document(list, depth + 1),
+                _ => self.entry(text, line),
+            },
+            _ => {
+                self.entries += 1;
+                let reason = format!("entry {} is no object", self.entries);
+                self.collector.take(line, Err(reason))
+            }
+        }
+    }
+
+    fn entry(&mut self, text: &str, line: u64) -> Result<(), Unusable> {
+        self.entries += 1;
+        if self.entries > MOST_ROWS as u64 {
+            return Err(Unusable::TooMany);
+        }
+        let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| malformed(&error, line - 1))?;
+        let shape = Shape::of(&object);
+        self.shape.get_or_insert(shape);
+        if issues::is_pull_request(&object) {
+            self.pull_requests += 1;
+            return Ok(());
+        }
+        let entry = self.entries;
+        let told = |reason: String| format!("entry {entry}: {reason}");
+        let draft = match self.draft(shape, &object) {
+            Ok(draft) => draft,
+            Err(reason) => return self.collector.take(line, Err(told(reason))),
+        };
+        let has_date = draft.has_created();
+        match draft.finish(Some(self.received_at)) {
+            Err(reason) => self.collector.take(line, Err(told(reason))),
+            Ok(mut defect) => {
+                issues::complete(shape, &object, &mut defect);
+                if has_date {
+                    return self.collector.take(line, Ok(defect));
+                }
+                self.undated.push((line, defect));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads an entry, as far as it goes: without a date it waits for the end of the list.
+    fn draft(&mut self, shape: Shape, object: &Map<String, Value>) -> Result<Draft, String> {
+        let mut draft = Draft::default();
+        let fields = issues::fields(shape, object);
+        let key = fields.iter().map(|(name, _)| *name).filter(|name| self.map.field(name) == Field::Key);
+        let key = key.min_by_key(|name| fields::plainness(name));
+        for (id, value) in fields {
+            let name = self.names.get(id).map_or(id, String::as_str);
+            let field = match self.map.field(name) {
+                Field::Key if key != Some(id) => Field::Custom(name.to_owned()),
+                field => field,
+            };
+            if matches!(field, Field::Custom(_)) && !shape.keeps(id) {
+                continue;
+            }
+            let texts = issues::texts(value);
+            if texts.iter().all(String::is_empty) {
+                self.collector.see_empty(name);
+                continue;
+            }
+            self.collector.see(name, &field);
+            match field {
+                Field::Labels if value.is_array() => texts.iter().for_each(|text| draft.add_label(text)),
+                Field::Custom(_) => draft.set(&field, &texts.join(", "))?,
+                field => texts.first().map_or(Ok(()), |text| draft.set(&field, text))?,
+            }
+        }
+        for (name, text) in issues::own_fields(object).filter(|_| shape == Shape::Plain) {
+            draft.set(&Field::Custom(name.to_owned()), text)?;
+        }
+        Ok(draft)
+    }
+
+    /// The line that a part of the text begins on.
+    fn line_of(&mut self, part: &str) -> u64 {
+        let at = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
+        let (from, line) = if at < self.place.0 { (0, 1) } else { self.place };
+        self.place = (at, line + memchr::memchr_iter(b'\n', &self.text.as_bytes()[from..at]).count() as u64);
+        self.place.1
+    }
+
+    fn finish(mut self) -> Result<DefectList, Unusable> {
+        // A list that tells no dates at all is one of now; one that tells some must tell all.
+        let tells_dates = !self.collector.defects.is_empty();
+        if !self.undated.is_empty() && !tells_dates {
+            self.collector.warn(1, "the list tells no creation dates; the defects count from now");
+        }
+        for (line, defect) in std::mem::take(&mut self.undated) {
+            let row = if tells_dates { Err(format!("{} has no creation date", defect.key)) } else { Ok(defect) };
+            self.collector.take(line, row)?;
+        }
+        if self.pull_requests > 0 {
+            let text = format!("{} pull requests are left out: they are no issues", self.pull_requests);
+            self.collector.warn(1, text);
+        }
+        let format = match self.shape {
+            Some(Shape::Jira) => ListFormat::JiraJson,
+            Some(Shape::Github) => ListFormat::GithubJson,
+            Some(Shape::Gitlab) => ListFormat::GitlabJson,
+            Some(Shape::Plain) | None => ListFormat::Json,
+        };
+        self.collector.finish(format, self.map)
+    }
+}
+
+/// Reads the entries of a list one at a time.
+struct Entries<'r, 'a> {
+    reading: &'r mut Reading<'a>,
+    depth: usize,
+}
+
+impl<'a> DeserializeSeed<'a> for Entries<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Entries<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element::<&'a RawValue>()? {
+            if let Err(trouble) = self.reading.document(entry, self.depth + 1) {
+                self.reading.trouble = Some(trouble);
+                return Err(serde::de::Error::custom("the list cannot be used"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Defects as a list that [`super::read`] reads back as they are.
+pub fn write(defects: &[Defect]) -> Vec<u8> {
+    let moment = |seconds: i64| jiff::Timestamp::from_second(seconds).ok().map(|moment| moment.to_string());
+    let list: Vec<Value> = defects
+        .iter()
+        .map(|defect| {
+            let mut value = serde_json::to_value(defect).unwrap_or_default();
+            value["created_at"] = json!(moment(defect.created_at));
+            value["resolved_at"] = json!(defect.resolved_at.and_then(moment));
+            value
+        })
+        .collect();
+    json!({ "defects": list }).to_string().into_bytes()
+}
