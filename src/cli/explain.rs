@@ -58,10 +58,7 @@ fn in_words(explanation: &Value) -> String {
     ];
     let list = |name: &str| explanation[name].as_array().map(Vec::as_slice).unwrap_or_default();
     for test in list("tests") {
-        let identity = &test["summary"]["test"];
-        let name = ["class", "name", "variant"].iter().filter_map(|part| identity[*part].as_str());
-        let name: Vec<&str> = name.filter(|part| !part.is_empty()).collect();
-        lines.push(format!("  {}: {}", text(&test["project"]), name.join(" › ")));
+        lines.push(format!("  {}: {}", text(&test["project"]), name_of(&test["summary"]["test"])));
         for event in test["events"].as_array().map(Vec::as_slice).unwrap_or_default() {
             lines.push(format!("    {}", event_in_words(event)));
         }
@@ -76,6 +73,29 @@ fn in_words(explanation: &Value) -> String {
             text(&defect["defect"]["title"])
         ));
     }
+    for recovery in list("recoveries") {
+        let of = |end: &str| entry_in_words(&recovery[end]);
+        lines.push(format!(
+            "  {}: {}: red for {} s, {}, until {}",
+            text(&recovery["project"]),
+            name_of(&recovery["test"]),
+            recovery["seconds"],
+            of("red"),
+            of("green")
+        ));
+    }
+    for one in list("deployments") {
+        let deployment = &one["deployment"];
+        let end = if deployment["failed"] == true { "failed" } else { "went well" };
+        lines.push(format!("  {}: deployment {} {end}", text(&one["project"]), text(&deployment["key"])));
+    }
+    for run in list("runs").iter().take(SHOWN) {
+        lines.push(format!("  {}", run_in_words(run)));
+    }
+    let further = list("runs").len().saturating_sub(SHOWN) as u64 + explanation["runs_left_out"].as_u64().unwrap_or(0);
+    if further > 0 {
+        lines.push(format!("  and {further} more runs"));
+    }
     for run in list("held_out") {
         lines.push(format!("  held out as an outage: run {} of {}", text(&run["id"]), text(&run["job"])));
     }
@@ -85,20 +105,50 @@ fn in_words(explanation: &Value) -> String {
     lines.join("\n")
 }
 
+/// Runs that are named; JSON has all of them.
+const SHOWN: usize = 10;
+
+fn name_of(identity: &Value) -> String {
+    let name = ["class", "name", "variant"].iter().filter_map(|part| identity[*part].as_str());
+    name.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" › ")
+}
+
+/// A run's key, where it has one.
+fn key_of(run: &Value, number: &str) -> String {
+    run["run"].as_str().map_or_else(|| run[number].to_string(), str::to_owned)
+}
+
+fn code_of(run: &Value) -> &str {
+    run["tree"].as_str().or(run["commit"].as_str()).map_or("unknown code", |code| code.get(..10).unwrap_or(code))
+}
+
+fn run_in_words(run: &Value) -> String {
+    let counts = &run["counts"];
+    format!(
+        "run {} attempt {} on {}, {}: {} tests, {} failed, {} errors, {} skipped, {} flaky",
+        key_of(run, "id"),
+        run["attempt"],
+        run["branch"].as_str().unwrap_or("no branch"),
+        code_of(run),
+        counts["tests"],
+        counts["failed"],
+        counts["errors"],
+        counts["skipped"],
+        run["flaky"]
+    )
+}
+
+fn entry_in_words(entry: &Value) -> String {
+    if entry.is_null() {
+        return "a run that is not kept any more".to_owned();
+    }
+    let outcome = entry["outcome"].as_str().unwrap_or("?");
+    format!("{outcome} in run {} attempt {} on {}", key_of(entry, "run_id"), entry["attempt"], code_of(entry))
+}
+
 fn event_in_words(event: &Value) -> String {
     let executions = event["executions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let shown = executions.iter().map(|execution| {
-        let code = execution["tree"]
-            .as_str()
-            .or(execution["commit"].as_str())
-            .map_or("unknown code", |code| code.get(..10).unwrap_or(code));
-        format!(
-            "{} in run {} attempt {} on {code}",
-            execution["outcome"].as_str().unwrap_or("?"),
-            execution["run"].as_str().map_or_else(|| execution["run_id"].to_string(), str::to_owned),
-            execution["attempt"]
-        )
-    });
+    let shown = executions.iter().map(entry_in_words);
     let kind = event["kind"].as_str().unwrap_or("flaky").replace('_', " ");
     format!("{kind}: {}", shown.collect::<Vec<_>>().join("; "))
 }

@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::Answer;
-use crate::reports::{Counts, Limits, TestRun, Warning, read};
+use crate::reports::{Counts, Limits, TestRun, Unreadable, Warning, read};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -33,10 +33,7 @@ fn validate(file: &Path) -> Result<Answer> {
     })?;
     let run = read(&bytes, &limits).map_err(|unreadable| Error::from(unreadable).context(&shown))?;
     // The exporter refuses it as well: a run without tests is nearly always a run that went wrong.
-    let verdict = run.executions.is_empty().then(|| {
-        Error::new(Code::ReportRejected, format!("{shown}: there is no test in it"))
-            .hint("Look at the output of the test run: it may have stopped before its first test.")
-    });
+    let verdict = run.executions.is_empty().then(|| Error::from(Unreadable::NoTests).context(&shown));
     Ok(Answer {
         data: data(&run),
         text: if verdict.is_some() { String::new() } else { words(&run) },

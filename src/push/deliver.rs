@@ -12,6 +12,9 @@ use std::path::Path;
 /// Smaller bodies gain nothing by packing.
 const WORTH_PACKING: usize = 1024;
 
+/// How files of gzip and of zstd begin.
+const PACKED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
+
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,10 +74,9 @@ impl Parcel {
     /// Packing failed, which nothing but a lack of memory makes it do.
     pub fn pack(file: &Path, bytes: Vec<u8>, project: &str, meta: &RunMeta) -> io::Result<Self> {
         let key = idempotency_key(project, meta, &bytes);
-        let (packed, bytes) = match bytes.len() < WORTH_PACKING {
-            true => (false, bytes),
-            false => (true, zstd::encode_all(&bytes[..], 3)?),
-        };
+        // What is packed already goes as it is: the exporter knows it by its first bytes.
+        let packed = bytes.len() >= WORTH_PACKING && !PACKED.iter().any(|magic| bytes.starts_with(magic));
+        let bytes = if packed { zstd::encode_all(&bytes[..], 3)? } else { bytes };
         let label = Label {
             file: file.display().to_string(),
             kind: Kind::of(file),
@@ -161,6 +163,13 @@ mod tests {
         let large = parcel("a.xml", &text, &RunMeta::default());
         assert!(large.label.packed && large.bytes.len() < 200);
         assert_eq!(zstd::decode_all(&large.bytes[..]).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_packed_already_goes_as_it_is() {
+        let text = zstd::encode_all(&b"<testcase/>".repeat(1000)[..], 3).unwrap().repeat(20);
+        let packed = parcel("a.xml.zst", &text, &RunMeta::default());
+        assert!(!packed.label.packed && packed.bytes.len() > WORTH_PACKING);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use day::{Day, Window};
 pub use defects::{Classification, Defect, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
 pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
 pub use histogram::DurationHistogram;
-pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts};
+pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts, recovered};
 pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, wilson_lower_bound};
 pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, Standing};
 pub use tests_state::{FlakeEvent, FlakeKind, TestDay, TestState};

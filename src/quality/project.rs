@@ -366,8 +366,11 @@ impl ProjectState {
                 test.last_flaky = test.last_flaky.max(Some(day));
                 test.remember(FlakeEvent { day, report: moment.report, kind: FlakeKind::RetriedWithinRun });
             }
-            if moment.on_default_branch {
-                recover(test, moment.at, failed, bucket);
+            if moment.on_default_branch
+                && let Some(since) = recovered(&mut test.newest, &mut test.red_since, moment.at, failed)
+            {
+                bucket.recoveries.count += 1;
+                bucket.recoveries.seconds += moment.at.abs_diff(since);
             }
         }
         self.count(index, &before);
@@ -416,18 +419,18 @@ struct Moment {
     keep_days: u32,
 }
 
+/// Since when a test was red that is green now, where that is so: it is told each decisive outcome on the default branch.
 /// Recovery is the one figure that depends on an order: a moment that comes later than a newer one is left out.
-fn recover(test: &mut TestState, at: i64, failed: bool, bucket: &mut DayBucket) {
-    if test.newest.is_some_and(|newest| at < newest) {
-        return;
+pub fn recovered(newest: &mut Option<i64>, red_since: &mut Option<i64>, at: i64, failed: bool) -> Option<i64> {
+    if newest.is_some_and(|newest| at < newest) {
+        return None;
     }
-    test.newest = Some(at);
+    *newest = Some(at);
     if failed {
-        test.red_since = test.red_since.or(Some(at));
-    } else if let Some(since) = test.red_since.take() {
-        bucket.recoveries.count += 1;
-        bucket.recoveries.seconds += at.abs_diff(since);
+        *red_since = red_since.or(Some(at));
+        return None;
     }
+    red_since.take()
 }
 
 /// Compares a report with what others said about the same code. Within one report, only a test's last record

@@ -9,6 +9,9 @@ pub enum Unreadable {
     /// No bytes, or nothing but white space.
     #[error("the file is empty")]
     Empty,
+    /// A report as it should be, with no test in it: nearly always of a run that went wrong.
+    #[error("there is no test in it")]
+    NoTests,
     /// More bytes than the limit.
     #[error("{size} bytes are more than the limit of {limit}")]
     TooLarge {
@@ -78,6 +81,7 @@ impl Unreadable {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
+            Self::NoTests => "no_tests",
             Self::TooLarge { .. } => "too_large",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::Doctype { .. } => "doctype_forbidden",
@@ -92,7 +96,7 @@ impl Unreadable {
     /// The line it was seen on, from 1, where there is one.
     pub fn line(&self) -> Option<u64> {
         match self {
-            Self::Empty | Self::TooLarge { .. } => None,
+            Self::Empty | Self::NoTests | Self::TooLarge { .. } => None,
             Self::UnknownFormat { line, .. }
             | Self::Doctype { line }
             | Self::Truncated { line, .. }
@@ -109,6 +113,7 @@ impl Unreadable {
             Self::Empty | Self::Truncated { .. } => {
                 "The test run probably died while it wrote the report; look at its own output, and run it again."
             }
+            Self::NoTests => "Look at the output of the test run: it may have stopped before its first test.",
             Self::UnknownFormat { .. } => {
                 "JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3 and xUnit v2 are read."
             }

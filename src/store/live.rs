@@ -5,7 +5,9 @@ use super::columns::decode_executions;
 use super::error::StoreError;
 use super::snapshot::{ProjectSnapshot, Snapshot};
 use super::views::IngestTotals;
-use crate::quality::{CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts};
+use crate::quality::{
+    CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, Standing, Window, recovered,
+};
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -211,6 +213,49 @@ impl Live {
             folding: self.folding.clone(),
         }
     }
+}
+
+/// A test that went from red to green on the default branch, and the reports that say so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recovery {
+    pub(super) test: u32,
+    pub(super) red: (i64, i64),
+    pub(super) green: (i64, i64),
+}
+
+/// The recoveries of a window, read again off the stored reports: the state keeps their sums only.
+pub(super) fn recoveries(
+    connection: &Connection,
+    rules: &CompiledRules,
+    (project, default_branch): (i64, &str),
+    window: Window,
+) -> Result<Vec<Recovery>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
+         WHERE r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.id"
+    ))?;
+    let mut rows = statement.query((project, default_branch))?;
+    let mut tests: HashMap<u32, (Option<i64>, Option<i64>, i64)> = HashMap::new();
+    let mut recoveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let report = FoldableReport::read(row)?;
+        if report.facts(default_branch).standing(rules) != Standing::Counts {
+            continue;
+        }
+        for observation in report.observations.iter().filter(|one| one.outcome.is_decisive()) {
+            let (newest, red_since, red_report) = tests.entry(observation.test).or_default();
+            let was_red = red_since.is_some();
+            let since = recovered(newest, red_since, report.at, observation.outcome.is_failure());
+            if red_since.is_some() && !was_red {
+                *red_report = report.id;
+            }
+            if let Some(since) = since.filter(|_| window.contains(Day::of(report.at))) {
+                let (red, green) = ((*red_report, since), (report.id, report.at));
+                recoveries.push(Recovery { test: observation.test, red, green });
+            }
+        }
+    }
+    Ok(recoveries)
 }
 
 /// What is known about code that reports came from lately, in two generations: when the young one is full, it

@@ -1,5 +1,6 @@
 //! What comes out of the store for people: lists, one run, one test, and why a figure is what it is.
 
+use super::model::Deployment;
 use crate::quality::{Classification, Defect, Figure, FlakeKind, Standing};
 use crate::reports::{Attempt, Counts, Outcome, TestIdentity};
 use serde::Serialize;
@@ -240,8 +241,40 @@ pub struct Explanation {
     pub defects: Vec<ClassifiedDefect>,
     /// Reports that the infrastructure guard held out of it.
     pub held_out: Vec<RunSummary>,
-    /// Tests or defects that are left out because there are more than one reads.
+    /// The runs behind it, newest first; empty for figures about defects.
+    pub runs: Vec<RunSummary>,
+    /// Runs that are left out because there are more than one reads.
+    pub runs_left_out: u64,
+    /// The tests that went from red to green, the slowest first; empty for other figures than that.
+    pub recoveries: Vec<ExplainedRecovery>,
+    /// The deployments behind it, newest first; empty for other figures than that.
+    pub deployments: Vec<ExplainedDeployment>,
+    /// Tests, defects, recoveries or deployments that are left out because there are more than one reads.
     pub left_out: u64,
+}
+
+/// A test that failed on the default branch, and passed again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExplainedRecovery {
+    /// The project's key.
+    pub project: String,
+    /// The test.
+    pub test: TestIdentity,
+    /// How long it was red.
+    pub seconds: u64,
+    /// Its first failure.
+    pub red: Option<HistoryEntry>,
+    /// Its next pass.
+    pub green: Option<HistoryEntry>,
+}
+
+/// A deployment behind a figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExplainedDeployment {
+    /// The project's key.
+    pub project: String,
+    /// The deployment.
+    pub deployment: Deployment,
 }
 
 /// A test behind a figure.

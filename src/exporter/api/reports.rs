@@ -189,7 +189,7 @@ fn read_report(exporter: &Exporter, file: Option<String>, sent: &Sent) -> Result
             Ok(ReadReport { file, report, bytes, sha256: Sha256::digest(&sent.bytes).into() })
         }
         // "0 tests" is what a broken job looks like when it looks green.
-        Ok(_) => Err(Refused::Unreadable { file, unreadable: Unreadable::Empty, bytes }),
+        Ok(_) => Err(Refused::Unreadable { file, unreadable: Unreadable::NoTests, bytes }),
         Err(unreadable) => Err(Refused::Unreadable { file, unreadable, bytes }),
     }
 }
@@ -197,7 +197,7 @@ fn read_report(exporter: &Exporter, file: Option<String>, sent: &Sent) -> Result
 fn unreadable_report(file: Option<String>, unreadable: &Unreadable) -> Problem {
     let status = match unreadable {
         Unreadable::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Unreadable::Empty | Unreadable::TooManyCases { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Unreadable::Empty | Unreadable::NoTests | Unreadable::TooManyCases { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::BAD_REQUEST,
     };
     let detail = match &file {

@@ -46,6 +46,10 @@ impl Reader<'_> {
             tests: Vec::new(),
             defects: Vec::new(),
             held_out: Vec::new(),
+            runs: Vec::new(),
+            runs_left_out: 0,
+            recoveries: Vec::new(),
+            deployments: Vec::new(),
             left_out: 0,
         };
         for key in projects {
@@ -58,6 +62,15 @@ impl Reader<'_> {
             }
             if figure_of_tests(name) && sums.executions.held_out_reports > 0 {
                 explanation.held_out.extend(self.held_out(key, &rules, window)?);
+            }
+            if figure_of_tests(name) {
+                self.add_runs(&mut explanation, key, &rules, window, limit)?;
+            }
+            if name == FigureName::RecoveryTime {
+                self.add_recoveries(&mut explanation, key, &rules, window, limit)?;
+            }
+            if name == FigureName::ChangeFailureRatio {
+                self.add_deployments(&mut explanation, key, window, limit)?;
             }
         }
         Ok(explanation)

@@ -1,5 +1,6 @@
 //! Queries beside the writer.
 
+mod behind;
 mod explain;
 mod runs;
 mod tests;

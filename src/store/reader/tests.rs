@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row};
 /// Reports of one piece of code that are looked at to explain a flaky test.
 const REPORTS_OF_ONE_CODE: usize = 50;
 
-const ENTRY: &str = "SELECT run.id, r.id, run.run_key, run.attempt, run.job, run.branch, run.commit_sha, \
+pub(super) const ENTRY: &str = "SELECT run.id, r.id, run.run_key, run.attempt, run.job, run.branch, run.commit_sha, \
     run.tree_sha, run.ci_url, r.at, r.code FROM report AS r JOIN run ON run.id = r.run_id";
 
 /// What a list of tests is ranked by.
@@ -181,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// A test's executions in one report.
-    fn entries_of(&self, row: &Row<'_>, number: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+    pub(super) fn entries_of(&self, row: &Row<'_>, number: u32) -> Result<Vec<HistoryEntry>, StoreError> {
         let report = row.get(1)?;
         let executions = self.executions(report)?;
         let first = executions.partition_point(|execution| execution.observation.test < number);

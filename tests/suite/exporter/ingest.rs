@@ -88,7 +88,7 @@ fn what_is_no_report_is_an_error_with_its_line_and_is_counted() {
         ("<testsuite>\n<testcase name='x'", 400, "truncated"),
         ("<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite/>", 400, "doctype_forbidden"),
         ("", 422, "empty"),
-        ("<testsuite name='x' tests='6'/>", 422, "empty"),
+        ("<testsuite name='x' tests='6'/>", 422, "no_tests"),
     ] {
         let answer = exporter.post(REPORTS, body);
         assert_eq!((answer.status, json(&answer)["code"].as_str()), (status, Some(code)), "{body}");
@@ -98,7 +98,8 @@ fn what_is_no_report_is_an_error_with_its_line_and_is_counted() {
         exporter.series("qastack_ingest_reports_total{format=\"unknown\",result=\"unknown_format\"}"),
         Some(2.0)
     );
-    assert_eq!(exporter.series("qastack_ingest_reports_total{format=\"unknown\",result=\"empty\"}"), Some(2.0));
+    assert_eq!(exporter.series("qastack_ingest_reports_total{format=\"unknown\",result=\"empty\"}"), Some(1.0));
+    assert_eq!(exporter.series("qastack_ingest_reports_total{format=\"unknown\",result=\"no_tests\"}"), Some(1.0));
     assert_eq!(exporter.series("qa_sample_data"), Some(1.0), "a refused report puts no sample away");
 }
 

@@ -1,6 +1,7 @@
 //! The exporter as its clients see it: over HTTP, with a clock that the test sets, on a port of its own.
 
 mod api;
+mod bad_input;
 mod ending;
 mod figures;
 mod form;

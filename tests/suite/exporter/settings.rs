@@ -46,3 +46,22 @@ fn settings_with_a_mistake_change_nothing_and_say_so() {
     exporter.until("the mended file is in force", || exporter.series("qa_sample_data") == Some(0.0));
     assert!(exporter.json("/readyz")["config_error"].is_null());
 }
+
+#[test]
+fn rules_for_what_is_random_in_names_make_one_test_of_many_from_then_on() {
+    let exporter = Running::start();
+    let tests = |exporter: &Running| {
+        let figures = exporter.json("/api/v1/projects/web/figures");
+        let figure = figures["figures"].as_array().unwrap().iter().find(|figure| figure["name"] == "tests").unwrap();
+        figure["value"].as_f64().unwrap()
+    };
+    let post = |name: &str| exporter.post("/api/v1/projects/web/reports", &report(&[&passed(name)])).status;
+    assert_eq!((post("order-17"), post("order-18")), (201, 201));
+    assert_eq!(tests(&exporter), 2.0);
+    let before = exporter.json("/readyz")["config_sha256"].clone();
+    exporter.reload_with("figures: { names: [{ pattern: 'order-\\d+', replace: 'order-*' }] }\n");
+    exporter.until("the rule is in force", || exporter.json("/readyz")["config_sha256"] != before);
+    assert_eq!((post("order-19"), post("order-20")), (201, 201));
+    let known = exporter.json("/api/v1/projects/web/tests?q=order-*");
+    assert_eq!((tests(&exporter), known.as_array().unwrap().len()), (3.0, 1), "{known:#}");
+}

@@ -109,6 +109,41 @@ async fn other_rules_give_other_figures_and_the_old_ones_come_back() {
     assert_eq!(straight.snapshot().figures(NOON).value(FigureName::FlakeRate), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_changed_rules_are_folded_the_old_figures_are_served() {
+    let store = store();
+    let names: Vec<String> = (0..2_000).map(|number| format!("t{number}")).collect();
+    let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
+    let lines: Vec<Line> = names.iter().map(|&name| (name, "P")).collect();
+    for run in 0..30 {
+        push(&store, on_main(&run.to_string(), "c"), &lines).await;
+    }
+    push(&store, RunMeta { branch: Some("feature".into()), ..on_main("f", "d") }, &[("t0", "FP")]).await;
+    let rate = |store: &Store| store.snapshot().figures(NOON).value(FigureName::FlakeRate);
+    let (old, new) = (Some(1.0 / 2_000.0), Some(0.0));
+    assert_eq!(rate(&store), old);
+    let main_only = Rules { branches: vec!["main".into()], ..Rules::default() };
+    let version = main_only.version();
+    let changing = tokio::spawn({
+        let store = store.clone();
+        async move { store.set_rules(main_only).await }
+    });
+    let mut seen_folding = false;
+    loop {
+        let snapshot = store.snapshot();
+        let rate = snapshot.figures(NOON).value(FigureName::FlakeRate);
+        if snapshot.rules.version == version {
+            assert_eq!(rate, new);
+            break;
+        }
+        assert_eq!(rate, old);
+        seen_folding |= snapshot.folding.as_deref() == Some(version.as_str());
+        tokio::task::yield_now().await;
+    }
+    changing.await.unwrap().unwrap();
+    assert!(seen_folding, "nothing was served while it was folded");
+}
+
 #[tokio::test]
 async fn recovery_is_the_time_from_red_to_green_on_the_default_branch() {
     let store = store();
@@ -119,6 +154,89 @@ async fn recovery_is_the_time_from_red_to_green_on_the_default_branch() {
     }
     // Red from eight to five hours ago: three hours. What is red still has not recovered.
     assert_eq!(store.snapshot().figures(NOON).value(FigureName::RecoveryTime), Some(3.0 * 3600.0));
+    let why = store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOON, 10)).await.unwrap();
+    let told: Vec<_> = why.recoveries.iter().map(|one| (one.test.name.as_str(), one.seconds)).collect();
+    assert_eq!(told, [("a", 3 * 3600)]);
+    let run = |entry: &Option<qastack::store::HistoryEntry>| entry.as_ref().and_then(|entry| entry.run.clone());
+    assert_eq!((run(&why.recoveries[0].red), run(&why.recoveries[0].green)), (Some("2".into()), Some("4".into())));
+}
+
+#[tokio::test]
+async fn recoveries_add_up_to_the_figure_and_are_those_of_the_default_branch() {
+    let store = store();
+    let mut hours = 300;
+    for (run, branch, lines) in [
+        ("1", "main", [("a", "F"), ("b", "P")]),
+        ("2", "main", [("a", "F"), ("b", "F")]),
+        ("3", "feature", [("a", "P"), ("b", "P")]),
+        ("4", "main", [("a", "P"), ("b", "S")]),
+        ("5", "main", [("a", "F"), ("b", "P")]),
+        ("6", "main", [("a", "P"), ("b", "P")]),
+    ] {
+        let branch = Some(branch.to_owned());
+        let mut new = new_report(RunMeta { branch, ..on_main(run, run) }, report(&lines));
+        new.meta.started_at = Some(NOON - hours * 3600);
+        hours -= 50;
+        store.ingest(new).await.unwrap();
+    }
+    // a: red in 1, green in 4, 150 h; red in 5, green in 6, 50 h. b: red in 2, skipped in 4, green in 5, 150 h.
+    let figure = *store.snapshot().figures(NOON).get(FigureName::RecoveryTime);
+    assert_eq!((figure.numerator, figure.denominator), (350.0 * 3600.0, 3.0));
+    let why = store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOON, 2)).await.unwrap();
+    assert_eq!((why.recoveries.len(), why.left_out), (2, 1));
+    assert_eq!(why.recoveries.iter().map(|one| one.seconds).collect::<Vec<_>>(), [150 * 3600; 2]);
+    assert_eq!((why.runs.len(), why.runs_left_out), (2, 4));
+}
+
+#[tokio::test]
+async fn every_figure_is_explained_by_what_it_is_made_of() {
+    let store = store();
+    push(&store, on_main("1", "c1"), &[("a", "F"), ("b", "FP"), ("c", "S"), ("d", "F")]).await;
+    push(&store, on_main("2", "c1"), &[("a", "P"), ("d", "F")]).await;
+    let defect = |key: &str, environment: &str| qastack::quality::Defect {
+        key: key.into(),
+        environment: environment.into(),
+        created_at: NOON - DAY,
+        ..Default::default()
+    };
+    let defects = vec![defect("d1", "production"), defect("d2", "qa")];
+    let new = qastack::store::NewDefects { project: "shop".into(), defects, bytes: 1, received_at: NOON };
+    store.upsert_defects(new).await.unwrap();
+    let deployment = qastack::store::Deployment {
+        key: "7".into(),
+        environment: "production".into(),
+        version: "1".into(),
+        commit: None,
+        at: NOON,
+        failed: true,
+    };
+    store.record_deployment("shop", deployment, NOON).await.unwrap();
+    // Tests, runs, defects and deployments behind each figure, counted by hand off the two reports above.
+    for (word, value, behind) in [
+        ("flake_rate", 2.0 / 3.0, [2, 2, 0, 0]),
+        ("defect_leakage", 0.5, [0, 0, 2, 0]),
+        ("flaky_execution_ratio", 2.0 / 5.0, [2, 2, 0, 0]),
+        ("pass_ratio", 2.0 / 5.0, [2, 2, 0, 0]),
+        ("skipped_ratio", 1.0 / 6.0, [0, 2, 0, 0]),
+        ("tests", 4.0, [0, 2, 0, 0]),
+        ("flaky_tests", 2.0, [2, 2, 0, 0]),
+        ("broken_tests", 1.0, [1, 2, 0, 0]),
+        ("new_tests", 4.0, [4, 2, 0, 0]),
+        ("removal_efficiency", 0.5, [0, 0, 2, 0]),
+        ("open_defects", 2.0, [0, 0, 2, 0]),
+        ("open_defect_age", DAY as f64, [0, 0, 2, 0]),
+        ("change_failure_ratio", 1.0, [0, 0, 0, 1]),
+    ] {
+        let name = FigureName::from_word(word).unwrap();
+        let why = store.read(move |reader| reader.explain(name, Some("shop"), NOON, 100)).await.unwrap();
+        let counts = [why.tests.len(), why.runs.len(), why.defects.len(), why.deployments.len()];
+        assert_eq!((why.figure.value, counts), (Some(value), behind), "{word}");
+    }
+    for name in [FigureName::TestDurationP50, FigureName::TestDurationP95, FigureName::RunDurationP95] {
+        let why = store.read(move |reader| reader.explain(name, Some("shop"), NOON, 100)).await.unwrap();
+        assert!(why.figure.value.is_some_and(|seconds| seconds > 0.0), "{name:?}");
+        assert_eq!((why.tests.len(), why.runs.len()), (3, 2), "{name:?}: the slowest of the decided tests");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,121 @@
+//! What stands behind a figure besides tests and defects: the runs of its window, recoveries, deployments.
+
+use super::Reader;
+use super::tests::ENTRY;
+use crate::quality::{CompiledRules, Standing, Window};
+use crate::store::error::StoreError;
+use crate::store::live;
+use crate::store::model::Deployment;
+use crate::store::views::{ExplainedDeployment, ExplainedRecovery, Explanation, HistoryEntry};
+use std::collections::HashSet;
+
+impl Reader<'_> {
+    /// Adds the runs of a window that count, the newest first.
+    pub(super) fn add_runs(
+        &self,
+        explanation: &mut Explanation,
+        project: &str,
+        rules: &CompiledRules,
+        window: Window,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT run.id, run.branch, run.attempt, r.passed + r.failed + r.errors, r.failed + r.errors \
+             FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
+             ORDER BY r.at DESC, r.id DESC",
+        )?;
+        let end = window.last.start() + 86_400;
+        let mut rows = statement.query((self.project_id(project)?, window.first.start(), end))?;
+        let mut seen = HashSet::new();
+        while let Some(row) = rows.next()? {
+            let (run, branch): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
+            let standing = rules.standing(branch.as_deref(), row.get(2)?, row.get(3)?, row.get(4)?);
+            // A run counts when one of its reports does.
+            if standing != Standing::Counts || !seen.insert(run) {
+                continue;
+            }
+            if explanation.runs.len() < limit {
+                explanation.runs.push(self.run_summary(run)?);
+            } else {
+                explanation.runs_left_out += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the tests that went from red to green in a window, the slowest first.
+    pub(super) fn add_recoveries(
+        &self,
+        explanation: &mut Explanation,
+        project: &str,
+        rules: &CompiledRules,
+        window: Window,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let id = self.project_id(project)?;
+        let default_branch = {
+            let live = self.live();
+            let own = live.project_by_key(project).and_then(|(_, project)| project.default_branch.clone());
+            own.unwrap_or_else(|| rules.rules.default_branch.clone())
+        };
+        let mut recoveries = live::recoveries(self.connection, rules, (id, &default_branch), window)?;
+        recoveries.sort_by_key(|one| std::cmp::Reverse(one.green.1.abs_diff(one.red.1)));
+        let room = limit.saturating_sub(explanation.recoveries.len());
+        explanation.left_out += recoveries.len().saturating_sub(room) as u64;
+        for recovery in recoveries.into_iter().take(room) {
+            explanation.recoveries.push(ExplainedRecovery {
+                project: project.to_owned(),
+                test: self.identity(id, recovery.test)?.1,
+                seconds: recovery.green.1.abs_diff(recovery.red.1),
+                red: self.entry(recovery.red.0, recovery.test)?,
+                green: self.entry(recovery.green.0, recovery.test)?,
+            });
+        }
+        Ok(())
+    }
+
+    /// A test's last execution in one report.
+    fn entry(&self, report: i64, test: u32) -> Result<Option<HistoryEntry>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("{ENTRY} WHERE r.id = ?1"))?;
+        let mut rows = statement.query([report])?;
+        match rows.next()? {
+            Some(row) => Ok(self.entries_of(row, test)?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds the deployments of a window, the newest first.
+    pub(super) fn add_deployments(
+        &self,
+        explanation: &mut Explanation,
+        project: &str,
+        window: Window,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT key, environment, version, commit_sha, at, failed FROM deployment \
+             WHERE project_id = ?1 AND at >= ?2 AND at < ?3 ORDER BY at DESC, key",
+        )?;
+        let end = window.last.start() + 86_400;
+        let bounds = (self.project_id(project)?, window.first.start(), end);
+        let rows = statement.query_map(bounds, |row| {
+            Ok(Deployment {
+                key: row.get(0)?,
+                environment: row.get(1)?,
+                version: row.get(2)?,
+                commit: row.get(3)?,
+                at: row.get(4)?,
+                failed: row.get(5)?,
+            })
+        })?;
+        for deployment in rows {
+            if explanation.deployments.len() < limit {
+                let (project, deployment) = (project.to_owned(), deployment?);
+                explanation.deployments.push(ExplainedDeployment { project, deployment });
+            } else {
+                explanation.left_out += 1;
+            }
+        }
+        Ok(())
+    }
+}
