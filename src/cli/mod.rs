@@ -10,11 +10,13 @@ mod explain;
 mod exporter;
 mod gate;
 mod healthcheck;
+mod images;
 mod import;
 mod logs;
 mod moving;
 mod open;
 mod push;
+mod relay;
 mod render;
 mod restore;
 mod serve;
@@ -58,7 +60,7 @@ pub struct Globals {
     /// What runs the stack [default: auto, Docker where an engine answers, else the exporter alone]
     #[arg(long, global = true, value_name = "ENGINE")]
     pub engine: Option<EngineChoice>,
-    /// Address of the Docker engine: unix://PATH or tcp://HOST:PORT
+    /// Address of the Docker engine: unix://PATH, tcp://HOST:PORT or ssh://[USER@]HOST
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
@@ -80,6 +82,7 @@ enum Command {
     Logs(logs::LogsArgs),
     Open(open::OpenArgs),
     Doctor(doctor::DoctorArgs),
+    Images(images::ImagesArgs),
     Push(Box<push::PushArgs>),
     Import(import::ImportArgs),
     Gate(Box<gate::GateArgs>),
@@ -91,6 +94,8 @@ enum Command {
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
+    #[command(hide = true)]
+    Relay(relay::RelayArgs),
 }
 
 impl Context {
@@ -115,6 +120,7 @@ impl Command {
             Self::Logs(_) => "logs",
             Self::Open(_) => "open",
             Self::Doctor(_) => "doctor",
+            Self::Images(_) => "images",
             Self::Push(_) => "push",
             Self::Import(_) => "import",
             Self::Gate(_) => "gate",
@@ -126,6 +132,7 @@ impl Command {
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
+            Self::Relay(_) => "relay",
         }
     }
 
@@ -137,6 +144,7 @@ impl Command {
             Self::Logs(arguments) => logs::run(arguments, context).await,
             Self::Open(arguments) => open::run(arguments, context).await,
             Self::Doctor(arguments) => doctor::run(arguments, context).await,
+            Self::Images(arguments) => images::run(arguments, context).await,
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Import(arguments) => import::run(arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
@@ -148,6 +156,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,
+            Self::Relay(arguments) => relay::run(arguments, context).await,
         }
     }
 }

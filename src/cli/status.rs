@@ -29,7 +29,7 @@ pub async fn run(_arguments: StatusArgs, context: &Context) -> Result<Answer> {
     let text = in_words(&report, context.output.style());
     let verdict = report.verdict();
     let data = serde_json::to_value(&report).unwrap_or_default();
-    Ok(Answer { data, text, warnings: Vec::new(), verdict })
+    Ok(Answer { data, text, warnings: report.warnings, verdict })
 }
 
 fn in_words(report: &StatusReport, style: Style) -> String {

@@ -12,7 +12,7 @@ use crate::grafana::GrafanaSpec;
 use crate::lifecycle::{self, Cancel, Lock, Up, UpOptions, UpReport, WaitFor};
 use crate::output::{Answer, Style};
 use crate::settings::{BUILD, StackSettings};
-use crate::stack::{EmbeddedSpec, Service, StackSpec, sha256};
+use crate::stack::{EmbeddedSpec, PullPolicy, Service, StackSpec, sha256};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
@@ -38,6 +38,26 @@ pub struct UpArgs {
     /// After a failure, leave what was made for a look
     #[arg(long)]
     keep_on_failure: bool,
+    /// When images are pulled: where they are not there, each time, or not at all
+    #[arg(long, value_name = "WHEN", default_value = "missing")]
+    pull: Pull,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Pull {
+    Missing,
+    Always,
+    Never,
+}
+
+impl From<Pull> for PullPolicy {
+    fn from(pull: Pull) -> Self {
+        match pull {
+            Pull::Missing => Self::Missing,
+            Pull::Always => Self::Always,
+            Pull::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,7 +102,7 @@ impl Run<'_> {
         let (settings, context) = (self.settings, self.context);
         let credentials = stack::credentials(settings, context.globals.file.as_deref())?;
         let left = self.leave_embedded().await?;
-        let spec = StackSpec::new(settings, &program.tag);
+        let spec = StackSpec { pull: self.arguments.pull.into(), ..StackSpec::new(settings, &program.tag) };
         let grafana = grafana_spec(settings)?;
         let executable = || Ok(Arc::clone(&program.bytes));
         let up = Up {
@@ -155,7 +175,7 @@ impl Program {
         Self::read_executable().await
     }
 
-    async fn read_executable() -> Result<Self> {
+    pub(super) async fn read_executable() -> Result<Self> {
         let read = tokio::task::spawn_blocking(|| {
             let bytes = std::env::current_exe().and_then(std::fs::read)?;
             // Twelve digits tell any two builds apart.
@@ -218,7 +238,9 @@ fn summary(report: &UpReport, arguments: &UpArgs, settings: &StackSettings, styl
     for service in report.services.iter().filter(|service| service.name != Service::Grafana.name()) {
         let label = if service.name == Service::Prometheus.name() { "Prometheus" } else { "Metrics" };
         let path = if service.name == Service::TestMetrics.name() { "/metrics" } else { "" };
-        let _ = writeln!(text, "{label:<13} {}{path}", service.url.as_deref().unwrap_or("-"));
+        let address =
+            service.url.as_ref().map_or_else(|| "on the engine's machine".to_owned(), |url| format!("{url}{path}"));
+        let _ = writeln!(text, "{label:<13} {address}");
     }
     if let Some(figures) = &report.figures {
         let _ = writeln!(text, "Figures       {}", style.strong(&figures.in_words()));

@@ -10,10 +10,12 @@ pub mod ports;
 use crate::error::Result;
 use crate::stack::labels::RunId;
 use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What is known of an engine once it answers.
@@ -40,6 +42,8 @@ pub struct EngineMachine {
     pub version: String,
     /// The newest API it speaks, such as `1.41`.
     pub api_version: String,
+    /// The CPU architecture it runs containers on, in Go's words: `amd64`, `arm64`.
+    pub architecture: String,
     /// Its operating system.
     pub system: String,
     /// Where it keeps images, containers and volumes, on its own machine.
@@ -66,6 +70,27 @@ pub struct Transfer {
     pub done: u64,
     /// Bytes in all, as far as known; may grow.
     pub total: u64,
+    /// The share that is there, 0 to 100. It never goes back, even where the whole turns out to be larger.
+    pub percent: u8,
+}
+
+impl Transfer {
+    /// The share of `done` in `total`, 0 to 100.
+    pub fn share(done: u64, total: u64) -> u8 {
+        let percent = (u128::from(done) * 100).checked_div(u128::from(total)).unwrap_or(0);
+        u8::try_from(percent.min(100)).unwrap_or(100)
+    }
+}
+
+/// An image as the engine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineImage {
+    /// The engine's id: the digest of its configuration.
+    pub id: String,
+    /// Its size, unpacked.
+    pub bytes: u64,
+    /// The digests under which registries know it, `NAME@sha256:…`.
+    pub digests: Vec<String>,
 }
 
 /// How a command in a container ended, and what it wrote.
@@ -122,6 +147,10 @@ pub trait Engine: Send + Sync {
     /// What is known of it.
     fn info(&self) -> &EngineInfo;
 
+    /// A port of this machine that leads to a target, `HOST:PORT` as a container of the stack knows it: the way to what is
+    /// published on the loopback of another machine. It stays open as long as this process.
+    fn relay(&self, container: &str, target: &str) -> Result<SocketAddr>;
+
     /// The machine it runs on.
     fn machine(&self) -> impl Future<Output = Result<EngineMachine>> + Send;
 
@@ -149,6 +178,18 @@ pub trait Engine: Send + Sync {
         &self,
         reference: &str,
         progress: &(dyn Fn(Transfer) + Send + Sync),
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// An image as the engine has it; none where it has none of this reference.
+    fn image(&self, reference: &str) -> impl Future<Output = Result<Option<EngineImage>>> + Send;
+
+    /// Images as one archive.
+    fn export_images(&self, references: &[&str]) -> BoxStream<'static, Result<Bytes>>;
+
+    /// Takes in the images of an archive.
+    fn load_images(
+        &self,
+        archive: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes an image by its reference; one that a container was made from stays.

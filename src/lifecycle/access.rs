@@ -21,5 +21,5 @@ pub async fn access<E: Engine>(engine: &E, names: &Names) -> Result<Option<Acces
     let Some(container) = engine.inspect(&names.container(Service::TestMetrics)).await? else { return Ok(None) };
     let Some(published) = container.published().filter(|_| container.is_ours(names.project())) else { return Ok(None) };
     let token = secrets::read(engine, &container.id, Service::TestMetrics).await?.remove(&SecretFile::AdminToken);
-    Ok(Some(Access { url: reach::url(engine.info(), published)?, token }))
+    Ok(Some(Access { url: reach::url(engine, names, Service::TestMetrics, published)?, token }))
 }

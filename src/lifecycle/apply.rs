@@ -271,9 +271,9 @@ impl<'a, E: Engine> Apply<'a, E> {
                 self.unless_ending(build).await
             }
             Action::PullImage(_) => {
-                let progress = |Transfer { done, total }| {
+                let progress = |transfer: Transfer| {
                     let doing = format!("pull {}", step.object);
-                    self.observer.observe(Event::Progress { part: part.to_owned(), doing, done, total });
+                    self.observer.observe(Event::Progress { part: part.to_owned(), doing, transfer });
                 };
                 self.unless_ending(self.engine.pull_image(&step.object, &progress)).await
             }

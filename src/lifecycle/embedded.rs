@@ -54,7 +54,7 @@ pub async fn up(with: Up<'_>, options: UpOptions) -> Result<UpReport> {
     }
     check_port(with.spec, &plan, &before)?;
     let mut run = Run {
-        url: reach::url(with.engine.info(), with.spec.listen)?,
+        url: reach::direct(with.engine.info(), with.spec.listen)?,
         with: &with,
         http: &http,
         waits: Waits::default(),
@@ -85,7 +85,7 @@ async fn look(engine: &EmbeddedEngine, http: &reqwest::Client) -> Result<Embedde
     let mut observed = engine.observe()?;
     let record = observed.record.as_ref().filter(|_| observed.state == EmbeddedState::Running);
     if let Some(record) = record {
-        let url = reach::url(engine.info(), record.listen)?;
+        let url = reach::direct(engine.info(), record.listen)?;
         observed.config_in_force = Ready::ask(http, &url).await.and_then(|ready| ready.config_sha256);
     }
     Ok(observed)
@@ -290,7 +290,7 @@ pub async fn stop(engine: &EmbeddedEngine) -> Result<()> {
 pub async fn status(engine: &EmbeddedEngine) -> Result<StatusReport> {
     let observed = engine.observe()?;
     let figures = match observed.record.as_ref().filter(|_| observed.state == EmbeddedState::Running) {
-        Some(record) => Figures::ask(&reach::http_client()?, &reach::url(engine.info(), record.listen)?).await,
+        Some(record) => Figures::ask(&reach::http_client()?, &reach::direct(engine.info(), record.listen)?).await,
         None => None,
     };
     let mut troubles = Vec::new();
@@ -308,6 +308,7 @@ pub async fn status(engine: &EmbeddedEngine) -> Result<StatusReport> {
         data_source: None,
         figures,
         troubles,
+        warnings: Vec::new(),
     })
 }
 
@@ -317,13 +318,13 @@ pub async fn status(engine: &EmbeddedEngine) -> Result<StatusReport> {
 /// The directory cannot be read.
 pub fn access(engine: &EmbeddedEngine) -> Result<Option<Access>> {
     let Some(record) = engine.observe()?.record else { return Ok(None) };
-    Ok(Some(Access { url: reach::url(engine.info(), record.listen)?, token: engine.read_admin_token()? }))
+    Ok(Some(Access { url: reach::direct(engine.info(), record.listen)?, token: engine.read_admin_token()? }))
 }
 
 fn service(engine: &EmbeddedEngine, observed: &EmbeddedObserved, answers: bool) -> ServiceStatus {
     let running = observed.state == EmbeddedState::Running;
     let record = observed.record.as_ref();
-    let url = record.and_then(|record| reach::url(engine.info(), record.listen).ok());
+    let url = record.and_then(|record| reach::direct(engine.info(), record.listen).ok());
     let uptime =
         record.map(|record| Timestamp::now().duration_since(record.started_at).as_secs().max(0).unsigned_abs());
     ServiceStatus {

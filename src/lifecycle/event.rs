@@ -1,5 +1,6 @@
 //! What happens during a run, as facts; `output` chooses the words.
 
+use crate::engine::Transfer;
 use std::time::Duration;
 
 /// Somebody who wants to know what happens.
@@ -31,10 +32,8 @@ pub enum Event {
         part: String,
         /// What is being done, such as `pull grafana/grafana:12.4.0`.
         doing: String,
-        /// Bytes so far; never less than in the event before.
-        done: u64,
-        /// Bytes in all, as far as known; may grow.
-        total: u64,
+        /// How far it is; it never goes back.
+        transfer: Transfer,
     },
     /// A part is as it should be.
     Done {

@@ -31,7 +31,8 @@ pub async fn look<E: Engine>(
     let files = try_join_all(there.iter().map(|(service, container)| files(engine, spec, *service, container)));
     let prometheus = async {
         running(Service::Prometheus)?;
-        let base = reach::url(engine.info(), spec.container(Service::Prometheus).published).ok()?;
+        let base =
+            reach::url(engine, &spec.names, Service::Prometheus, spec.container(Service::Prometheus).published).ok()?;
         stale_prometheus(http, base, spec).await
     };
     let own = async {
@@ -43,7 +44,7 @@ pub async fn look<E: Engine>(
             return Ok((kept, None));
         }
         let published = container.published().unwrap_or(spec.container(*service).published);
-        let base = reach::url(engine.info(), published)?;
+        let base = reach::url(engine, &spec.names, Service::Grafana, published)?;
         let grafana = look_at_grafana(http, base, credentials, kept.as_ref(), grafana_spec).await?;
         Ok((kept, grafana))
     };

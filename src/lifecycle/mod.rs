@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod event;
 mod evidence;
 mod figures;
+pub mod images;
 mod lock;
 mod logs;
 mod look;

@@ -46,7 +46,8 @@ impl<E: Engine> Containers<'_, E> {
         let password = self.credentials.password(kept.get(&SecretFile::GrafanaPassword));
         let login = grafana::Login { user: self.credentials.user.clone(), password };
         let published = container.published().unwrap_or(self.spec.container(Service::Grafana).published);
-        let client = grafana::Client::new(reach::http_client()?, reach::url(self.engine.info(), published)?, login);
+        let url = reach::url(self.engine, &self.spec.names, Service::Grafana, published)?;
+        let client = grafana::Client::new(reach::http_client()?, url, login);
         grafana::check_login(&client).await?;
         Ok(client)
     }
@@ -141,7 +142,7 @@ impl<E: Engine> Containers<'_, E> {
             Service::Grafana => "/api/health",
         };
         let http = reach::http_client()?;
-        let url = reach::url(self.engine.info(), self.spec.container(service).published)?;
+        let url = reach::url(self.engine, &self.spec.names, service, self.spec.container(service).published)?;
         self.observer.observe(Event::Waiting { part: service.to_string(), until: format!("its answer on {path}") });
         match tokio::time::timeout(PATIENCE, wait::answers(&http, &url, path, || {})).await {
             Ok(answered) => answered,

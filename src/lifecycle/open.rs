@@ -36,7 +36,7 @@ pub async fn open<E: Engine>(engine: &E, names: &Names, service: Option<Service>
         return Err(Error::new(Code::NotRunning, message).hint("Start it with qastack up."));
     }
     let published = container.published().ok_or_else(|| not_there(service))?;
-    Ok(Opened { service, url: for_people(service, reach::url(engine.info(), published)?) })
+    Ok(Opened { service, url: for_people(service, reach::direct(engine.info(), published)?) })
 }
 
 /// The address of the page of the exporter that runs without containers.
@@ -51,7 +51,7 @@ pub fn embedded_open(engine: &EmbeddedEngine, service: Option<Service>) -> Resul
     let observed = engine.observe()?;
     match (observed.state, observed.record) {
         (EmbeddedState::Running, Some(record)) => {
-            Ok(Opened { service, url: for_people(service, reach::url(engine.info(), record.listen)?) })
+            Ok(Opened { service, url: for_people(service, reach::direct(engine.info(), record.listen)?) })
         }
         (EmbeddedState::Exited(why), _) => {
             let message = format!("{service} is not running: {why}");

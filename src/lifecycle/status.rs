@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
 use crate::prometheus::{self, TargetHealth, TargetState};
+use crate::settings::Published;
 use crate::stack::{Names, Observed, ObservedContainer, Service, State, why_not_running};
 use futures_util::future::join3;
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ pub struct ServiceStatus {
     pub state: &'static str,
     /// `healthy`, `starting`, `unhealthy` or `none`.
     pub health: String,
-    /// Where it is reached from here.
+    /// Where it is reached from here; none where it is on the loopback of another machine.
     pub url: Option<String>,
     /// The image it was made with.
     pub image: Option<String>,
@@ -76,7 +77,8 @@ impl ServiceStatus {
             Some(word) => word,
             None => "none",
         };
-        let url = container.published().and_then(|published| reach::url(engine, published).ok());
+        let seen = container.published().filter(|published| !reach::is_hidden(engine, *published));
+        let url = seen.and_then(|published| reach::direct(engine, published).ok());
         Self {
             name: service.name(),
             state: container.state.word(),
@@ -114,6 +116,9 @@ pub struct StatusReport {
     /// What is not as it should be, in words.
     #[serde(skip)]
     pub troubles: Vec<String>,
+    /// What should be known all the same.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 impl StatusReport {
@@ -140,7 +145,7 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
     };
     let address = |service| {
         let container: &ObservedContainer = running(service)?;
-        reach::url(engine.info(), container.published()?).ok()
+        reach::url(engine, names, service, container.published()?).ok()
     };
     let exporter = async {
         match address(Service::TestMetrics) {
@@ -167,6 +172,9 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
         Service::Grafana => data_source.as_ref().is_some_and(|(_, answered)| *answered),
     };
     let services = ServiceStatus::all(engine.info(), &observed, project, Timestamp::now(), answered);
+    let published: Vec<Published> =
+        observed.containers.iter().filter(|c| c.is_ours(project)).filter_map(ObservedContainer::published).collect();
+    let notice = reach::notice(engine.info(), &published);
     let mut report = StatusReport {
         engine: engine.info().kind,
         services,
@@ -174,6 +182,7 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
         data_source: data_source.map(|(state, _)| state),
         figures,
         troubles: Vec::new(),
+        warnings: notice.into_iter().collect(),
     };
     report.troubles = troubles(&report, &wait::not_running(&observed, project));
     Ok(report)

@@ -3,7 +3,7 @@
 use super::apply::Apply;
 use super::event::{Event, Observer};
 use super::wait::{self, DeathWatch, Waits};
-use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, look, ports, prove, reach, rollback, secrets};
+use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, images, look, ports, prove, reach, rollback, secrets};
 use crate::checkpoint;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -11,8 +11,9 @@ use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
 use crate::secret::Secret;
+use crate::settings::Published;
 use crate::stack::labels::RunId;
-use crate::stack::{Action, Observed, Plan, SecretFile, Service, StackSpec, State, Step, plan_up};
+use crate::stack::{Action, Observed, Plan, PullPolicy, SecretFile, Service, StackSpec, State, Step, plan_up};
 use futures_util::future::FutureExt;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -156,6 +157,10 @@ async fn attempt<E: Engine>(
         return Ok(planned(plan));
     }
     with.cancel.or(checkpoint::passed("observe")).await?;
+    if with.spec.pull == PullPolicy::Always {
+        with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
+        return pulled_first(with, run_id, options, http, started).await;
+    }
     let mut has_begun = false;
     let outcome = async {
         with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
@@ -200,6 +205,32 @@ async fn has_moved<E: Engine>(
     let runs = |id: &String| now.get(id).is_some_and(|(state, _)| *state == State::Running);
     was_to_stay.into_iter().any(|(id, _)| !runs(id))
         || now.iter().any(|(id, (_, is_this_runs))| !is_this_runs && !before.contains_key(id))
+}
+
+/// Pulls every image, then goes on with what is there: which of them are other ones than before is known only now.
+async fn pulled_first<E: Engine>(
+    with: &Up<'_, E>,
+    run_id: &RunId,
+    options: UpOptions,
+    http: &reqwest::Client,
+    started: Instant,
+) -> Result<UpReport, Failure> {
+    let pulled = images::pull(with.engine, with.spec, with.observer, with.cancel).await?;
+    let spec = StackSpec { pull: PullPolicy::Missing, ..with.spec.clone() };
+    let with = Up {
+        engine: with.engine,
+        spec: &spec,
+        grafana: with.grafana,
+        credentials: with.credentials,
+        executable: with.executable,
+        observer: with.observer,
+        cancel: with.cancel,
+        state_directory: with.state_directory,
+    };
+    let mut report = Box::pin(attempt(&with, run_id, options, http, started)).await?;
+    report.steps.splice(0..0, pulled.steps);
+    report.warnings.splice(0..0, pulled.warnings);
+    Ok(report)
 }
 
 /// Grafana takes its password from the settings only when it starts on an empty volume, which is worth saying.
@@ -261,7 +292,7 @@ impl<'a, E: Engine> Run<'a, E> {
         http: &'a reqwest::Client,
         started: Instant,
     ) -> Result<Self> {
-        let url = |service| reach::url(with.engine.info(), with.spec.container(service).published);
+        let url = |service| reach::url(with.engine, &with.spec.names, service, with.spec.container(service).published);
         let prometheus_url = url(Service::Prometheus)?;
         Ok(Self {
             with,
@@ -455,13 +486,24 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
+    /// Where people find the dashboard, which need not be the way this run gets there.
+    fn dashboard(&self) -> Result<Url> {
+        let published = self.with.spec.container(Service::Grafana).published;
+        let base = reach::direct(self.with.engine.info(), published)?;
+        Ok(self.grafana_at(base).dashboard_url(grafana::DASHBOARD_UID))
+    }
+
     fn grafana_client(&self) -> grafana::Client {
+        self.grafana_at(self.grafana_url.clone())
+    }
+
+    fn grafana_at(&self, base: Url) -> grafana::Client {
         let kept = self.kept_password();
         let login = grafana::Login {
             user: self.with.credentials.user.clone(),
             password: self.with.credentials.password(kept.as_ref()),
         };
-        grafana::Client::new(self.http.clone(), self.grafana_url.clone(), login)
+        grafana::Client::new(self.http.clone(), base, login)
     }
 
     fn kept_password(&self) -> Option<Secret> {
@@ -492,6 +534,8 @@ impl<'a, E: Engine> Run<'a, E> {
         for (service, why) in wait::not_running(&now, project) {
             warnings.push(format!("{service} does not run any more: {why}"));
         }
+        let published: Vec<Published> = self.with.spec.containers.iter().map(|container| container.published).collect();
+        warnings.extend(reach::notice(self.with.engine.info(), &published));
         // Everything that runs has just answered over HTTP; the engine's own check may not have come round yet.
         let answered = |service: Service| now.container(project, service).is_some_and(|c| c.state == State::Running);
         Ok(UpReport {
@@ -500,7 +544,7 @@ impl<'a, E: Engine> Run<'a, E> {
             proven: self.proven.get().copied(),
             services: ServiceStatus::all(self.with.engine.info(), &now, project, Timestamp::now(), answered),
             figures,
-            dashboard: Some(self.grafana_client().dashboard_url(grafana::DASHBOARD_UID)),
+            dashboard: Some(self.dashboard()?),
             default_login: self.with.credentials.is_default(self.kept_password().as_ref()),
             warnings,
         })

@@ -1,6 +1,7 @@
 //! Events as a live view on a terminal: one line a part, what it does or waits for, and for how long.
 
 use super::Style;
+use crate::engine::Transfer;
 use crate::lifecycle::event::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -28,9 +29,8 @@ impl Live {
             Event::Waiting { part, until } => {
                 self.bar(part).set_message(self.style.faint(&format!("waiting for {until}")));
             }
-            Event::Progress { part, doing, done, total } => {
-                let share = (done * 100).checked_div(*total).unwrap_or(0).min(100);
-                self.bar(part).set_message(format!("{doing}  {} of {}  {share} %", bytes(*done), bytes(*total)));
+            Event::Progress { part, doing, transfer: Transfer { done, total, percent } } => {
+                self.bar(part).set_message(format!("{doing}  {} of {}  {percent} %", bytes(*done), bytes(*total)));
             }
             Event::Done { part, result, took } => {
                 let took = self.style.faint(&format!("{:.1} s", took.as_secs_f64()));

@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use live::bytes;
 pub use style::Style;
 
 /// What a command has to say when it is done.

@@ -1,6 +1,6 @@
 //! Events as plain lines on stderr, one a change of state, for logs and pipes.
 
-use super::live::bytes;
+use crate::engine::Transfer;
 use crate::lifecycle::event::Event;
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,7 +21,7 @@ impl Plain {
         let (part, line) = match event {
             Event::Working { part, doing } => (part.as_str(), doing.clone()),
             Event::Waiting { part, until } => (part.as_str(), format!("waiting for {until}")),
-            Event::Progress { part, doing, done, total } => (part.as_str(), progress(doing, *done, *total)),
+            Event::Progress { part, doing, transfer } => (part.as_str(), progress(doing, *transfer)),
             Event::Done { part, result, took } => (part.as_str(), format!("{result} ({:.1} s)", took.as_secs_f64())),
             Event::Failed { part, why } => (part.as_str(), format!("failed: {why}")),
             Event::Warning(text) => ("warning", text.clone()),
@@ -36,9 +36,9 @@ impl Plain {
 }
 
 /// A quarter is a change of state; less would fill a log.
-fn progress(doing: &str, done: u64, total: u64) -> String {
-    let quarter = (done * 4).checked_div(total).unwrap_or(0).min(4) * 25;
-    format!("{doing}: {quarter} % of {}", bytes(total))
+fn progress(doing: &str, transfer: Transfer) -> String {
+    let quarter = transfer.percent / 25 * 25;
+    format!("{doing}: {quarter} %")
 }
 
 #[cfg(test)]
@@ -47,8 +47,9 @@ mod tests {
 
     #[test]
     fn progress_speaks_in_quarters() {
-        assert_eq!(progress("pull x", 0, 0), "pull x: 0 % of 0 B");
-        assert_eq!(progress("pull x", 3 << 20, 4 << 20), "pull x: 75 % of 4.0 MiB");
-        assert_eq!(progress("pull x", 3_100_000, 4 << 20), "pull x: 50 % of 4.0 MiB");
+        let at = |percent| Transfer { done: 1, total: 3, percent };
+        assert_eq!(progress("pull x", at(0)), "pull x: 0 %");
+        assert_eq!(progress("pull x", at(74)), "pull x: 50 %");
+        assert_eq!(progress("pull x", at(100)), "pull x: 100 %");
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn is_image_reference(reference: &str) -> bool {
         None => (rest, None),
     };
     let (registry, path) = match path.split_once('/') {
-        Some((first, others)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), others),
+        Some((first, others)) if names_a_registry(path) => (Some(first), others),
         _ => (None, path),
     };
     let is_component = |text: &str| {
@@ -34,6 +34,12 @@ pub(super) fn is_image_reference(reference: &str) -> bool {
         && registry.is_none_or(is_registry)
         && tag.is_none_or(is_tag)
         && digest.is_none_or(is_digest)
+}
+
+/// Whether the first part is a registry's address; without one an image is Docker Hub's.
+pub(super) fn names_a_registry(reference: &str) -> bool {
+    let first = reference.split_once('/').map(|(first, _)| first);
+    first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What should run: the keys of `qastack.yaml`, their defaults and their rules.
 
-use super::image_reference::is_image_reference;
+use super::image_reference::{is_image_reference, names_a_registry};
 use super::{EngineChoice, FiguresSettings, GateSettings, ImportSettings, Memory, Period, Published, Restart};
 use crate::exporter::defect_list::FieldMap;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -94,6 +94,22 @@ pub struct Images {
     pub prometheus: String,
     /// An image reference.
     pub grafana: String,
+    /// Where images that name no registry of their own are pulled from, instead of Docker Hub.
+    pub mirror: Option<String>,
+}
+
+impl Images {
+    /// The reference that an engine is asked for: behind the mirror, where the image names no registry of its own.
+    pub fn resolved(&self, image: &str) -> String {
+        match &self.mirror {
+            Some(mirror) if image != BUILD && !names_a_registry(image) => {
+                // Docker Hub's own images have a name there that is left out everywhere else.
+                let official = if image.contains('/') { "" } else { "library/" };
+                format!("{}/{official}{image}", mirror.trim_end_matches('/'))
+            }
+            _ => image.to_owned(),
+        }
+    }
 }
 
 impl Default for Images {
@@ -102,6 +118,7 @@ impl Default for Images {
             test_metrics: BUILD.to_owned(),
             prometheus: "prom/prometheus:v3.5.3".to_owned(),
             grafana: "grafana/grafana:12.4.0".to_owned(),
+            mirror: None,
         }
     }
 }
@@ -256,6 +273,13 @@ impl StackSettings {
             ("images.prometheus", &self.images.prometheus),
             ("images.grafana", &self.images.grafana),
         ];
+        if let Some(mirror) = &self.images.mirror
+            && !(is_image_reference(&format!("{}/a", mirror.trim_end_matches('/')))
+                && names_a_registry(&format!("{mirror}/")))
+        {
+            return Err(Problem::new("images.mirror", format!("`{mirror}` is not the address of a registry"))
+                .hint("Write HOST, HOST:PORT or HOST/PATH, without http:// in front."));
+        }
         for (path, image) in images {
             if image != BUILD && !is_image_reference(image) || image == BUILD && path != "images.test-metrics" {
                 return Err(Problem::new(path, format!("`{image}` is not an image reference")).hint(
@@ -316,6 +340,26 @@ fn is_project_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mirror_stands_before_images_of_docker_hub_and_no_others() {
+        let mut settings = StackSettings::default();
+        settings.images.mirror = Some("mirror.example:5000/hub/".to_owned());
+        assert!(settings.check().is_ok());
+        for (image, expected) in [
+            ("prom/prometheus:v3", "mirror.example:5000/hub/prom/prometheus:v3"),
+            ("redis:7", "mirror.example:5000/hub/library/redis:7"),
+            ("ghcr.io/x/y:1", "ghcr.io/x/y:1"),
+            ("localhost:5000/x", "localhost:5000/x"),
+            ("build", "build"),
+        ] {
+            assert_eq!(settings.images.resolved(image), expected);
+        }
+        for wrong in ["http://mirror.example", "no registry", "Upper/Case", "mirror"] {
+            settings.images.mirror = Some(wrong.to_owned());
+            assert_eq!(settings.check().expect_err(wrong).path, "images.mirror");
+        }
+    }
 
     #[test]
     fn grafana_beyond_loopback_wants_a_password_of_its_own() {

@@ -24,6 +24,18 @@ impl ImageSource {
     }
 }
 
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Where it is not there.
+    #[default]
+    Missing,
+    /// Each time, so that a name that is given to a newer image brings it; what is there is used where none can be had.
+    Always,
+    /// Not at all: one that is not there is an error.
+    Never,
+}
+
 /// A named volume in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {

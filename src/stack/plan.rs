@@ -5,8 +5,8 @@
 
 use super::observed::is_ours;
 use super::{
-    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, ObservedNetwork, SecretFile, Service, StackSpec,
-    State, differences, labels,
+    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, ObservedNetwork, PullPolicy, SecretFile,
+    Service, StackSpec, State, differences, labels,
 };
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
@@ -167,7 +167,7 @@ pub fn plan_up(spec: &StackSpec, observed: &Observed) -> Result<Plan> {
         }
     }
     for container in &spec.containers {
-        plan_image(&mut plan, container, observed);
+        plan_image(&mut plan, spec, container, observed)?;
         plan_container(&mut plan, spec, container, observed);
     }
     if !plan.starts(Service::Grafana) {
@@ -272,15 +272,25 @@ fn spare_networks<'a>(spec: &StackSpec, observed: &'a Observed) -> Vec<&'a Obser
     same.into_iter().skip(1).collect()
 }
 
-fn plan_image(plan: &mut Plan, container: &ContainerSpec, observed: &Observed) {
-    if observed.image(container.image.reference()).is_some() {
-        return;
+fn plan_image(plan: &mut Plan, spec: &StackSpec, container: &ContainerSpec, observed: &Observed) -> Result<()> {
+    let reference = container.image.reference();
+    let is_pulled = matches!(container.image, ImageSource::Reference(_));
+    if observed.image(reference).is_some() {
+        if is_pulled && spec.pull == PullPolicy::Always {
+            plan.add(Action::PullImage(container.service), reference, "asked for each time", Some(container.service));
+        }
+        return Ok(());
+    }
+    if spec.pull == PullPolicy::Never && is_pulled {
+        return Err(Error::new(Code::ImageUnavailable, format!("the image {reference} is not on this engine, and nothing is to be pulled"))
+            .hint("Bring it with qastack images pull, or from a file with qastack images load; or leave --pull never out. Nothing was touched."));
     }
     let (action, reason) = match &container.image {
         ImageSource::Build(_) => (Action::BuildImage, "no image of this executable yet"),
         ImageSource::Reference(_) => (Action::PullImage(container.service), "not on this engine yet"),
     };
-    plan.add(action, container.image.reference(), reason, Some(container.service));
+    plan.add(action, reference, reason, Some(container.service));
+    Ok(())
 }
 
 fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, observed: &Observed) {

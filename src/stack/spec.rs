@@ -1,6 +1,6 @@
 //! Settings -> what should run: services, network, volumes, files, secrets.
 
-use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, Service};
+use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Service};
 use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, Published, StackSettings};
 use std::collections::BTreeMap;
@@ -75,6 +75,8 @@ pub struct StackSpec {
     pub prometheus_warm_up: Vec<FileSpec>,
     /// What Prometheus runs with from then on.
     pub prometheus: PrometheusSpec,
+    /// When an image is pulled.
+    pub pull: PullPolicy,
 }
 
 impl StackSpec {
@@ -94,6 +96,7 @@ impl StackSpec {
             ],
             prometheus_warm_up: prometheus_files(prometheus::render_warm_up(&prometheus)),
             prometheus,
+            pull: PullPolicy::Missing,
         }
     }
 
@@ -117,7 +120,7 @@ fn exporter(settings: &StackSettings, tag: &str) -> ContainerSpec {
         let repository = Names::new(&settings.project).container(Service::TestMetrics);
         ImageSource::Build(format!("{repository}:{tag}"))
     } else {
-        ImageSource::Reference(settings.images.test_metrics.clone())
+        ImageSource::Reference(settings.images.resolved(&settings.images.test_metrics))
     };
     ContainerSpec {
         service: Service::TestMetrics,
@@ -189,7 +192,7 @@ pub(super) fn exporter_config(
 fn prometheus_container(settings: &StackSettings, prometheus: &PrometheusSpec) -> ContainerSpec {
     ContainerSpec {
         service: Service::Prometheus,
-        image: ImageSource::Reference(settings.images.prometheus.clone()),
+        image: ImageSource::Reference(settings.images.resolved(&settings.images.prometheus)),
         command: prometheus::flags(prometheus),
         environment: BTreeMap::new(),
         user: PROMETHEUS_USER,
@@ -241,7 +244,7 @@ fn grafana(settings: &StackSettings) -> ContainerSpec {
     ];
     ContainerSpec {
         service: Service::Grafana,
-        image: ImageSource::Reference(settings.images.grafana.clone()),
+        image: ImageSource::Reference(settings.images.resolved(&settings.images.grafana)),
         command: Vec::new(),
         environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         user: GRAFANA_USER,

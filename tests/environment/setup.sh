@@ -11,6 +11,7 @@ programs=$environment/programs
 export QASTACK_PROMETHEUS=$programs/usr/bin/prometheus
 export QASTACK_PROMTOOL=$programs/usr/bin/promtool
 export QASTACK_COMPOSE=$programs/usr/bin/docker-compose
+export QASTACK_REGISTRY=$programs/usr/bin/docker-registry
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -36,11 +37,16 @@ missing_things() {
                 [[ -x $QASTACK_PROMETHEUS ]] || echo "prometheus: a real server for the tests (package prometheus)"
                 [[ -x $QASTACK_PROMTOOL ]] || echo "promtool: checks metrics, configuration and rules (package promtool)"
                 has systemd-analyze || echo "systemd-analyze: judges the rendered unit (package systemd)"
+                [[ -x $QASTACK_REGISTRY ]] || echo "docker-registry: a real registry for the tests (package docker-registry)"
                 [[ -x $QASTACK_COMPOSE ]] || echo "docker-compose: what users look at the stack with (package docker-compose, 2.x)"
                 ;;
             engine)
                 has docker || echo "docker: the client that makes the test images (package docker.io)"
                 engine_answers || echo "a Docker engine that answers (package docker.io, then dockerd)"
+                has dockerd || echo "dockerd: a second engine, on another machine as far as the network goes (package docker.io)"
+                has ip || echo "ip: network namespaces, for that engine (package iproute2)"
+                has openssl || echo "openssl: certificates, for that engine (package openssl)"
+                has podman || echo "podman: another engine that speaks the API (packages podman, netavark, aardvark-dns)"
                 ;;
         esac
     done
@@ -52,6 +58,9 @@ install_packages() {
     has shellcheck || wanted+=(shellcheck)
     has systemd-analyze || wanted+=(systemd)
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
+    has ip || wanted+=(iproute2)
+    has openssl || wanted+=(openssl)
+    has podman || wanted+=(podman netavark aardvark-dns)
     ((${#wanted[@]})) || return 0
     say "installing ${wanted[*]}"
     as_root apt-get -qq update
@@ -61,9 +70,14 @@ install_packages() {
 }
 
 fetch_programs() {
-    if [[ -x $QASTACK_PROMETHEUS && -x $QASTACK_PROMTOOL && -x $QASTACK_COMPOSE ]]; then return 0; fi
-    say "fetching prometheus, promtool and docker-compose from Debian's packages"
-    tests/environment/debian "$programs" prometheus promtool docker-compose
+    local wanted=()
+    [[ -x $QASTACK_PROMETHEUS ]] || wanted+=(prometheus)
+    [[ -x $QASTACK_PROMTOOL ]] || wanted+=(promtool)
+    [[ -x $QASTACK_COMPOSE ]] || wanted+=(docker-compose)
+    [[ -x $QASTACK_REGISTRY ]] || wanted+=(docker-registry)
+    ((${#wanted[@]})) || return 0
+    say "fetching ${wanted[*]} from Debian's packages"
+    tests/environment/debian "$programs" "${wanted[@]}"
 }
 
 engine_job=

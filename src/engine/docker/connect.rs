@@ -1,18 +1,23 @@
 //! Which engine: flags, environment, context, known sockets; each that is tried is named when none answers.
 
 use super::DockerEngine;
+use super::contexts::{self, Endpoint};
+use super::credentials::in_the_engines_alphabet;
+use super::relay::Relays;
+use super::ssh::Tunnel;
 use crate::engine::EngineInfo;
 use crate::error::{Error, Result, chain};
 use crate::exit_code::Code;
-use bollard::Docker;
 use bollard::errors::Error as Cause;
-use serde_json::Value;
+use bollard::{API_DEFAULT_VERSION, Docker};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// An engine that has not answered a ping by then hangs.
 const PING_TIME_OUT: Duration = Duration::from_secs(5);
+/// One behind ssh has a login before that; still less than ten seconds.
+const SSH_TIME_OUT: Duration = Duration::from_secs(9);
 /// Calls that do long work answer in a stream; a single answer that takes longer than this never comes.
 const CALL_TIME_OUT: Duration = Duration::from_secs(120);
 
@@ -25,10 +30,10 @@ pub struct Choice {
     pub context: Option<String>,
 }
 
-/// An address and who named it.
+/// An endpoint and who named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
-    address: String,
+    endpoint: Endpoint,
     /// Nothing where it is one of the known sockets.
     named_by: Option<String>,
 }
@@ -86,11 +91,8 @@ pub async fn connect(choice: &Choice) -> Result<DockerEngine, NoEngine> {
     let candidates = candidates(choice, environment)?;
     let mut tried = Vec::new();
     for candidate in &candidates {
-        match attempt(&candidate.address).await {
-            Ok(mut engine) => {
-                engine.info.found_by = candidate.found_by();
-                return Ok(engine);
-            }
+        match attempt(candidate).await {
+            Ok(engine) => return Ok(engine),
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }
@@ -105,90 +107,66 @@ fn is_absent(tried: &[(&Candidate, Trouble)]) -> bool {
 
 /// Where an engine may be: exactly what was named, else all known sockets in order.
 fn candidates(choice: &Choice, environment: impl Fn(&str) -> Option<String>) -> Result<Vec<Candidate>> {
-    let one = |address: String, named_by: &str| Ok(vec![Candidate { address, named_by: Some(named_by.to_owned()) }]);
+    let one =
+        |endpoint: Endpoint, named_by: &str| Ok(vec![Candidate { endpoint, named_by: Some(named_by.to_owned()) }]);
+    let of_context = |name: &str, named_by: &str| contexts::endpoint(name, named_by, &environment);
     if let Some(host) = &choice.host {
-        return one(with_scheme(host), "--host");
+        return one(Endpoint::named(host, &environment), "--host");
     }
     if let Some(context) = &choice.context {
-        return one(context_address(context, "--context", &environment)?, &format!("--context {context}"));
+        return one(of_context(context, "--context")?, &format!("--context {context}"));
     }
     if let Some(host) = environment("DOCKER_HOST") {
-        return one(with_scheme(&host), "DOCKER_HOST");
+        return one(Endpoint::named(&host, &environment), "DOCKER_HOST");
     }
     if let Some(context) = environment("DOCKER_CONTEXT") {
-        return one(context_address(&context, "DOCKER_CONTEXT", &environment)?, &format!("DOCKER_CONTEXT {context}"));
+        return one(of_context(&context, "DOCKER_CONTEXT")?, &format!("DOCKER_CONTEXT {context}"));
     }
-    if let Some(context) = current_context(&environment) {
-        return one(context_address(&context, "the current context", &environment)?, &format!("the context {context}"));
+    if let Some(context) = contexts::current(&environment) {
+        return one(of_context(&context, "the current context")?, &format!("the context {context}"));
     }
     Ok(known_sockets(&environment))
 }
 
-/// A bare path is a socket.
-fn with_scheme(host: &str) -> String {
-    if host.starts_with('/') { format!("unix://{host}") } else { host.to_owned() }
-}
-
+/// Docker's own, rootless, Docker Desktop's, Colima's, OrbStack's, Rancher Desktop's and Lima's sockets, then Podman's.
 fn known_sockets(environment: &impl Fn(&str) -> Option<String>) -> Vec<Candidate> {
-    let mut paths = vec![PathBuf::from("/var/run/docker.sock")];
-    if let Some(runtime) = environment("XDG_RUNTIME_DIR") {
-        paths.push(Path::new(&runtime).join("docker.sock"));
-    }
-    if let Some(home) = environment("HOME").map(PathBuf::from) {
+    let runtime = environment("XDG_RUNTIME_DIR")
+        .map_or_else(|| Path::new("/run/user").join(rustix::process::getuid().as_raw().to_string()), PathBuf::from);
+    let mut paths = vec![PathBuf::from("/var/run/docker.sock"), runtime.join("docker.sock")];
+    let home = environment("HOME").map(PathBuf::from);
+    if let Some(home) = &home {
         let below_home = [
             ".docker/run/docker.sock",
             ".docker/desktop/docker.sock",
             ".colima/default/docker.sock",
             ".colima/docker.sock",
+            ".config/colima/default/docker.sock",
             ".orbstack/run/docker.sock",
             ".rd/docker.sock",
+            ".lima/docker/sock/docker.sock",
         ];
         paths.extend(below_home.iter().map(|path| home.join(path)));
     }
-    if let Some(runtime) = environment("XDG_RUNTIME_DIR") {
-        paths.push(Path::new(&runtime).join("podman/podman.sock"));
-    }
+    paths.push(runtime.join("podman/podman.sock"));
     paths.push(PathBuf::from("/run/podman/podman.sock"));
-    paths.into_iter().map(|path| Candidate { address: format!("unix://{}", path.display()), named_by: None }).collect()
+    paths.extend(home.map(|home| home.join(".local/share/containers/podman/machine/podman.sock")));
+    let known = |path: PathBuf| Candidate {
+        endpoint: Endpoint { address: format!("unix://{}", path.display()), tls: None },
+        named_by: None,
+    };
+    paths.into_iter().map(known).collect()
 }
 
-/// Where the Docker client keeps its configuration.
-fn config_directory(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    environment("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(Path::new(&environment("HOME")?).join(".docker")))
-}
-
-fn current_context(environment: &impl Fn(&str) -> Option<String>) -> Option<String> {
-    let text = std::fs::read(config_directory(environment)?.join("config.json")).ok()?;
-    let config: Value = serde_json::from_slice(&text).ok()?;
-    config["currentContext"].as_str().filter(|name| !name.is_empty() && *name != "default").map(str::to_owned)
-}
-
-/// The address of a context, from the client's own files.
-fn context_address(name: &str, named_by: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<String> {
-    if name == "default" {
-        return Ok("unix:///var/run/docker.sock".to_owned());
-    }
-    let contexts = config_directory(environment).map(|directory| directory.join("contexts/meta"));
-    let entries = contexts.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
-    for entry in entries {
-        let Ok(text) = std::fs::read(entry.path().join("meta.json")) else { continue };
-        let Ok(meta) = serde_json::from_slice::<Value>(&text) else { continue };
-        if meta["Name"] == name
-            && let Some(address) = meta["Endpoints"]["docker"]["Host"].as_str()
-        {
-            return Ok(with_scheme(address));
-        }
-    }
-    Err(Error::new(Code::EngineUnreachable, format!("there is no Docker context {name}, named by {named_by}"))
-        .hint("docker context ls shows those there are."))
-}
-
-async fn attempt(address: &str) -> Result<DockerEngine, Trouble> {
-    let mut docker = Docker::connect_with_host(address).map_err(|cause| reason(&cause))?;
-    docker.set_timeout(PING_TIME_OUT);
+async fn attempt(candidate: &Candidate) -> Result<DockerEngine, Trouble> {
+    let address = candidate.endpoint.address.as_str();
+    let (mut docker, tunnel) = client(&candidate.endpoint)?;
+    docker.set_timeout(if tunnel.is_some() { SSH_TIME_OUT } else { PING_TIME_OUT });
     // The client's requests carry no API version, so that every engine answers them in its own; asking for the version
     // would cost more than all else that `status` asks.
-    docker.ping().await.map_err(|cause| reason(&cause))?;
+    docker.ping().await.map_err(|cause| match tunnel.as_ref().and_then(Tunnel::said) {
+        Some(said) => Trouble::Other(said),
+        None => reason(&cause),
+    })?;
     let host = address.split_once("://").map_or("", |(_, rest)| rest);
     let is_local = address.starts_with("unix://") || address.starts_with("npipe://");
     let info = EngineInfo {
@@ -196,10 +174,35 @@ async fn attempt(address: &str) -> Result<DockerEngine, Trouble> {
         address: address.to_owned(),
         host: if is_local { "127.0.0.1".to_owned() } else { host_of(host) },
         is_local: is_local || is_loopback(&host_of(host)),
-        found_by: String::new(),
+        found_by: candidate.found_by(),
     };
-    let docker = docker.with_timeout(CALL_TIME_OUT);
-    Ok(DockerEngine { docker, info })
+    let docker = docker.with_timeout(CALL_TIME_OUT).with_request_modifier(in_the_engines_alphabet);
+    Ok(DockerEngine { docker, info, relays: Relays::default(), _tunnel: tunnel })
+}
+
+/// A client for an endpoint, and what has to live as long as it.
+fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel>), Trouble> {
+    let (address, seconds) = (endpoint.address.as_str(), PING_TIME_OUT.as_secs());
+    if address.starts_with("ssh://") {
+        let tunnel = Tunnel::open(address).map_err(|cause| Trouble::Other(cause.to_string()))?;
+        let socket = tunnel.socket();
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), seconds, API_DEFAULT_VERSION);
+        return Ok((docker.map_err(|cause| reason(&cause))?, Some(tunnel)));
+    }
+    let docker = match &endpoint.tls {
+        Some(directory) => {
+            let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| directory.join(name));
+            if let Some(missing) = [&key, &certificate, &authority].into_iter().find(|path| !path.is_file()) {
+                return Err(Trouble::Other(format!("{} is missing, which TLS needs", missing.display())));
+            }
+            Docker::connect_with_ssl(address, &key, &certificate, &authority, seconds, API_DEFAULT_VERSION)
+        }
+        None if address.starts_with("tcp://") || address.starts_with("http://") => {
+            Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
+        }
+        None => Docker::connect_with_host(address),
+    };
+    Ok((docker.map_err(|cause| reason(&cause))?, None))
 }
 
 fn host_of(authority: &str) -> String {
@@ -233,7 +236,7 @@ fn reason(cause: &Cause) -> Trouble {
         Cause::SocketNotFoundError(_) => Trouble::NotThere,
         Cause::RequestTimeoutError => Trouble::NoAnswer,
         Cause::UnsupportedURISchemeError { uri } => {
-            Trouble::Other(format!("`{uri}` is not unix://PATH or tcp://HOST:PORT"))
+            Trouble::Other(format!("`{uri}` is not unix://PATH, tcp://HOST:PORT or ssh://HOST"))
         }
         other => Trouble::Other(chain(other)),
     }
@@ -242,7 +245,7 @@ fn reason(cause: &Cause) -> Trouble {
 fn unreachable(tried: &[(&Candidate, Trouble)]) -> Error {
     let list: Vec<String> = tried
         .iter()
-        .map(|(candidate, trouble)| format!("\n  {} ({}): {trouble}", candidate.address, candidate.found_by()))
+        .map(|(candidate, trouble)| format!("\n  {} ({}): {trouble}", candidate.endpoint.address, candidate.found_by()))
         .collect();
     let any = |wanted: &Trouble| tried.iter().any(|(_, trouble)| trouble == wanted);
     let hint = if any(&Trouble::NoPermission) {
@@ -276,10 +279,16 @@ mod tests {
         let host = Choice { host: Some("/tmp/a.sock".to_owned()), context: Some("x".to_owned()) };
         let found = with(&[("DOCKER_HOST", "tcp://b:1")], &host).expect("candidates");
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].address.as_str(), found[0].named_by.as_deref()), ("unix:///tmp/a.sock", Some("--host")));
+        assert_eq!(
+            (found[0].endpoint.address.as_str(), found[0].named_by.as_deref()),
+            ("unix:///tmp/a.sock", Some("--host"))
+        );
         let found =
             with(&[("DOCKER_HOST", "tcp://b:1"), ("DOCKER_CONTEXT", "x")], &Choice::default()).expect("candidates");
-        assert_eq!((found[0].address.as_str(), found[0].named_by.as_deref()), ("tcp://b:1", Some("DOCKER_HOST")));
+        assert_eq!(
+            (found[0].endpoint.address.as_str(), found[0].named_by.as_deref()),
+            ("tcp://b:1", Some("DOCKER_HOST"))
+        );
     }
 
     #[test]
@@ -292,7 +301,7 @@ mod tests {
         std::fs::write(home.path().join(".docker/config.json"), r#"{"currentContext":"far"}"#).expect("a file");
         let path = home.path().to_str().expect("text");
         let found = with(&[("HOME", path)], &Choice::default()).expect("candidates");
-        assert_eq!(found[0].address, "tcp://far:2375");
+        assert_eq!(found[0].endpoint.address, "tcp://far:2375");
         let missing = Choice { context: Some("near".to_owned()), ..Choice::default() };
         let error = with(&[("HOME", path)], &missing).expect_err("no such context");
         assert_eq!(error.code(), Code::EngineUnreachable);
@@ -303,7 +312,7 @@ mod tests {
     fn without_a_choice_every_known_socket_is_tried() {
         let found =
             with(&[("HOME", "/nowhere"), ("XDG_RUNTIME_DIR", "/run/user/7")], &Choice::default()).expect("candidates");
-        let addresses: Vec<&str> = found.iter().map(|candidate| candidate.address.as_str()).collect();
+        let addresses: Vec<&str> = found.iter().map(|candidate| candidate.endpoint.address.as_str()).collect();
         assert_eq!(addresses[0], "unix:///var/run/docker.sock");
         assert!(addresses.contains(&"unix:///nowhere/.colima/default/docker.sock"));
         assert!(addresses.contains(&"unix:///run/user/7/podman/podman.sock"));
@@ -311,8 +320,9 @@ mod tests {
 
     #[test]
     fn an_engine_is_absent_only_where_nobody_named_one_and_no_socket_answers() {
-        let known = Candidate { address: "unix:///a".to_owned(), named_by: None };
-        let named = Candidate { address: "unix:///b".to_owned(), named_by: Some("DOCKER_HOST".to_owned()) };
+        let endpoint = Endpoint { address: "unix:///a".to_owned(), tls: None };
+        let known = Candidate { endpoint: endpoint.clone(), named_by: None };
+        let named = Candidate { endpoint, named_by: Some("DOCKER_HOST".to_owned()) };
         assert!(is_absent(&[(&known, Trouble::NotThere), (&known, Trouble::Refused)]));
         assert!(!is_absent(&[(&named, Trouble::NotThere)]));
         for trouble in [Trouble::NoPermission, Trouble::NoAnswer, Trouble::Other("it speaks French".to_owned())] {
@@ -323,7 +333,10 @@ mod tests {
     #[tokio::test]
     async fn what_keeps_a_socket_from_answering_is_told_apart() {
         let directory = tempfile::tempdir().expect("a directory");
-        let at = |name: &str| format!("unix://{}", directory.path().join(name).display());
+        let at = |name: &str| Candidate {
+            endpoint: Endpoint { address: format!("unix://{}", directory.path().join(name).display()), tls: None },
+            named_by: None,
+        };
         assert_eq!(attempt(&at("nowhere.sock")).await.err(), Some(Trouble::NotThere));
         drop(std::os::unix::net::UnixListener::bind(directory.path().join("left.sock")).expect("a socket"));
         assert_eq!(attempt(&at("left.sock")).await.err(), Some(Trouble::Refused));

@@ -1,6 +1,7 @@
 //! Containers: made hardened, started, signalled, stopped, removed.
 
 use super::failure::{Call, or_gone, status, words};
+use super::lenient::Source;
 use super::observe;
 use crate::engine::{Creation, Ending};
 use crate::error::{Error, Result};
@@ -193,7 +194,7 @@ pub async fn remove(docker: &Docker, container: &str, ending: Ending) -> Result<
 /// Waits until a container is gone that somebody else is removing already: what it holds can go only then.
 async fn gone(docker: &Docker, container: &str) -> Result<()> {
     let deadline = Instant::now() + REMOVAL;
-    while observe::container(docker, container).await?.is_some() {
+    while observe::container(Source::strict(docker), container).await?.is_some() {
         if Instant::now() > deadline {
             let message = format!("the container {container} is being removed since {} s", REMOVAL.as_secs());
             return Err(Error::new(Code::EngineFailed, message)

@@ -18,6 +18,7 @@ pub async fn machine(docker: &Docker) -> Result<EngineMachine> {
     Ok(EngineMachine {
         product: product.trim_end_matches(" Engine").to_owned(),
         version: version.version.unwrap_or_default(),
+        architecture: version.arch.unwrap_or_default(),
         api_version: version.api_version.unwrap_or_default(),
         system: info.operating_system.unwrap_or_else(|| "a system it does not name".to_owned()),
         root: info.docker_root_dir.unwrap_or_default().into(),

@@ -3,26 +3,36 @@
 mod archive;
 mod connect;
 mod containers;
+mod contexts;
+mod credentials;
 mod events;
 mod exec;
 mod failure;
 mod image_build;
 mod images;
+mod lenient;
 mod logs;
 mod machine;
 mod networks;
 mod observe;
 mod patience;
+mod relay;
+mod ssh;
 
 pub use connect::{Choice, connect};
 
-use super::{Creation, Death, Ending, Engine, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Transfer};
+use super::{
+    Creation, Death, Ending, Engine, EngineImage, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Transfer,
+};
 use crate::error::Result;
 use crate::stack::labels::RunId;
 use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer};
 use bollard::Docker;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use lenient::Source;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// A Docker engine, or one that speaks its API.
@@ -30,11 +40,24 @@ use std::path::Path;
 pub struct DockerEngine {
     docker: Docker,
     info: EngineInfo,
+    relays: relay::Relays,
+    /// What leads to an engine behind ssh.
+    _tunnel: Option<ssh::Tunnel>,
+}
+
+impl DockerEngine {
+    fn source(&self) -> Source<'_> {
+        Source { docker: &self.docker, address: &self.info.address }
+    }
 }
 
 impl Engine for DockerEngine {
     fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    fn relay(&self, container: &str, target: &str) -> Result<SocketAddr> {
+        self.relays.to(&self.docker, container, target)
     }
 
     async fn machine(&self) -> Result<EngineMachine> {
@@ -46,16 +69,16 @@ impl Engine for DockerEngine {
     }
 
     async fn observe(&self, names: &Names, references: &[&str]) -> Result<Observed> {
-        self.ask(|| observe::observe(&self.docker, names, references)).await
+        self.ask(|| observe::observe(self.source(), names, references)).await
     }
 
     async fn observe_containers(&self, names: &Names) -> Result<Observed> {
-        let containers = self.ask(|| observe::containers(&self.docker, names)).await?;
+        let containers = self.ask(|| observe::containers(self.source(), names)).await?;
         Ok(Observed { containers, ..Observed::default() })
     }
 
     async fn inspect(&self, id: &str) -> Result<Option<ObservedContainer>> {
-        self.ask(|| observe::container(&self.docker, id)).await
+        self.ask(|| observe::container(self.source(), id)).await
     }
 
     async fn port_owner(&self, port: u16) -> Option<String> {
@@ -68,6 +91,18 @@ impl Engine for DockerEngine {
 
     async fn pull_image(&self, reference: &str, progress: &(dyn Fn(Transfer) + Send + Sync)) -> Result<()> {
         self.have(|| images::pull(&self.docker, reference, progress)).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<EngineImage>> {
+        images::image_of(&self.docker, reference).await
+    }
+
+    fn export_images(&self, references: &[&str]) -> BoxStream<'static, Result<Bytes>> {
+        images::export(&self.docker, references)
+    }
+
+    async fn load_images(&self, archive: BoxStream<'static, std::io::Result<Bytes>>) -> Result<()> {
+        images::load(&self.docker, archive).await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<()> {

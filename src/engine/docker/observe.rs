@@ -1,6 +1,7 @@
 //! What is there: containers, networks, volumes and images of a project, all asked for at once.
 
 use super::failure::{Call, status};
+use super::lenient::Source;
 use crate::error::Result;
 use crate::stack::{
     Names, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, Service, State, labels,
@@ -16,9 +17,10 @@ use futures_util::future::{try_join, try_join_all, try_join4};
 use std::collections::{BTreeMap, HashMap};
 
 /// Everything with the project's label, and everything that has a name the project needs.
-pub async fn observe(docker: &Docker, names: &Names, references: &[&str]) -> Result<Observed> {
+pub async fn observe(source: Source<'_>, names: &Names, references: &[&str]) -> Result<Observed> {
+    let docker = source.docker;
     let (containers, networks, volumes, (built, asked)) = try_join4(
-        containers(docker, names),
+        containers(source, names),
         networks(docker, names),
         volumes(docker, names),
         try_join(built_images(docker, names), images(docker, references)),
@@ -35,30 +37,34 @@ pub async fn observe(docker: &Docker, names: &Names, references: &[&str]) -> Res
 }
 
 /// The containers of the services, and those with the project's label.
-pub async fn containers(docker: &Docker, names: &Names) -> Result<Vec<ObservedContainer>> {
+pub async fn containers(source: Source<'_>, names: &Names) -> Result<Vec<ObservedContainer>> {
     let by_name = Service::ALL.map(|service| names.container(service));
     let (labelled, named) =
-        try_join(labelled_containers(docker, names), try_join_all(by_name.iter().map(|name| container(docker, name))))
+        try_join(labelled_containers(source, names), try_join_all(by_name.iter().map(|name| container(source, name))))
             .await?;
     let mut found: Vec<ObservedContainer> = named.into_iter().flatten().collect();
     let others: Vec<String> =
         labelled.into_iter().filter(|id| !found.iter().any(|container| container.id == *id)).collect();
-    found.extend(try_join_all(others.iter().map(|id| container(docker, id))).await?.into_iter().flatten());
+    found.extend(try_join_all(others.iter().map(|id| container(source, id))).await?.into_iter().flatten());
     Ok(found)
 }
 
 /// The ids of all containers with the project's label.
-async fn labelled_containers(docker: &Docker, names: &Names) -> Result<Vec<String>> {
+async fn labelled_containers(source: Source<'_>, names: &Names) -> Result<Vec<String>> {
     let filters = label_filter(names);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let listed = docker.list_containers(Some(options)).await.call(|| "list the containers")?;
+    let listed = match source.docker.list_containers(Some(options)).await {
+        Err(Cause::JsonDataError { .. }) => source.list(&filters).await?,
+        other => other.call(|| "list the containers")?,
+    };
     Ok(listed.into_iter().filter_map(|container| container.id).collect())
 }
 
 /// One container, by name or id.
-pub async fn container(docker: &Docker, name: &str) -> Result<Option<ObservedContainer>> {
-    match docker.inspect_container(name, None::<InspectContainerOptions>).await {
+pub async fn container(source: Source<'_>, name: &str) -> Result<Option<ObservedContainer>> {
+    match source.docker.inspect_container(name, None::<InspectContainerOptions>).await {
         Err(cause) if status(&cause) == Some(404) => Ok(None),
+        Err(Cause::JsonDataError { .. }) => Ok(source.inspect(name).await?.map(observed_container)),
         other => Ok(Some(observed_container(other.call(|| format!("look at the container {name}"))?))),
     }
 }

@@ -75,7 +75,7 @@ fn store(data: &Path) -> Option<Check> {
 async fn answer(engine: &EmbeddedEngine, listen: crate::settings::Published) -> Check {
     let name = Service::TestMetrics.name();
     let asked = async {
-        let url = reach::url(engine.info(), listen).ok()?;
+        let url = reach::direct(engine.info(), listen).ok()?;
         Some((Figures::ask(&reach::http_client().ok()?, &url).await?, url))
     };
     match asked.await {

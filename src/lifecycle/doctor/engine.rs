@@ -106,8 +106,9 @@ fn images(settings: &StackSettings, observed: &Observed) -> Vec<Check> {
         (Service::Prometheus, &images.prometheus),
         (Service::Grafana, &images.grafana),
     ];
-    let check = |(service, reference): (Service, &String)| {
+    let check = |(service, image): (Service, &String)| {
         let name = format!("image {service}");
+        let reference = &images.resolved(image);
         if reference == BUILD {
             let built = observed.container(&settings.project, service).map(|container| container.image.as_str());
             return Check::ok(

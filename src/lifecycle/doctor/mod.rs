@@ -81,7 +81,8 @@ pub async fn examine<E: Engine>(
 ) -> Vec<Check> {
     let names = Names::new(&settings.project);
     let references = named_images(settings);
-    let looked = engine.observe(&names, &references).await;
+    let asked: Vec<&str> = references.iter().map(String::as_str).collect();
+    let looked = engine.observe(&names, &asked).await;
     let mut checks = machine::state_directory(state_directory, &settings.project);
     let observed = match looked {
         Ok(observed) => observed,
@@ -118,10 +119,10 @@ pub(crate) async fn secrets_of<E: Engine>(
 }
 
 /// The images that the settings name; the one that is built has none.
-fn named_images(settings: &StackSettings) -> Vec<&str> {
+fn named_images(settings: &StackSettings) -> Vec<String> {
     let images = &settings.images;
     let all = [&images.test_metrics, &images.prometheus, &images.grafana];
-    all.into_iter().map(String::as_str).filter(|image| *image != crate::settings::BUILD).collect()
+    all.into_iter().filter(|image| *image != crate::settings::BUILD).map(|image| images.resolved(image)).collect()
 }
 
 /// Where the settings publish a service.

@@ -8,7 +8,7 @@ use crate::lifecycle::{Credentials, Figures, reach};
 use crate::prometheus::{self, TargetHealth};
 use crate::secret::Secret;
 use crate::settings::StackSettings;
-use crate::stack::{Observed, ObservedContainer, SecretFile, Service, State, why_not_running};
+use crate::stack::{Names, Observed, ObservedContainer, SecretFile, Service, State, why_not_running};
 use futures_util::future::join3;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub async fn examine<E: Engine>(
     if Service::ALL.into_iter().all(|service| there(service).is_none()) {
         return vec![Check::ok("stack", format!("{} does not run here; qastack up brings it up", settings.project))];
     }
+    let names = Names::new(&settings.project);
     let http = match reach::http_client() {
         Ok(http) => http,
         Err(error) => return vec![Check::error("stack", &error)],
@@ -37,9 +38,9 @@ pub async fn examine<E: Engine>(
     let login = grafana::Login { user: credentials.user.clone(), password };
     let token = secrets.get(&SecretFile::AdminToken);
     let (exporter, prometheus, grafana) = join3(
-        asked(engine, there(Service::TestMetrics), Service::TestMetrics, |url| exporter(&http, url, token)),
-        asked(engine, there(Service::Prometheus), Service::Prometheus, |url| prometheus(&http, url)),
-        asked(engine, there(Service::Grafana), Service::Grafana, |url| grafana(&http, url, login)),
+        asked(engine, &names, there(Service::TestMetrics), Service::TestMetrics, |url| exporter(&http, url, token)),
+        asked(engine, &names, there(Service::Prometheus), Service::Prometheus, |url| prometheus(&http, url)),
+        asked(engine, &names, there(Service::Grafana), Service::Grafana, |url| grafana(&http, url, login)),
     )
     .await;
     let (mut target, mut source) = (Name::NotAsked, Name::NotAsked);
@@ -88,6 +89,7 @@ impl Name {
 /// Asks a service that runs; one that does not is the check itself.
 async fn asked<E: Engine, T, F: Future<Output = T>>(
     engine: &E,
+    names: &Names,
     container: Option<&ObservedContainer>,
     service: Service,
     ask: impl FnOnce(Url) -> F,
@@ -104,7 +106,7 @@ async fn asked<E: Engine, T, F: Future<Output = T>>(
         let found = "its container does not say where it is published";
         return Err(Check::fail(service.name(), found, "qastack up makes it anew; its volumes stay."));
     };
-    match reach::url(engine.info(), published) {
+    match reach::url(engine, names, service, published) {
         Ok(url) => Ok(ask(url).await),
         Err(error) => Err(Check::error(service.name(), &error)),
     }

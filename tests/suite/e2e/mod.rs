@@ -6,11 +6,15 @@
 mod changes;
 pub mod docker;
 mod doctor;
+mod engines;
+mod far;
 mod faults;
 mod hardening;
+mod images;
 mod logs;
 mod moving;
 mod neighbours;
+mod registry;
 pub mod stack;
 mod story;
 mod trouble;
