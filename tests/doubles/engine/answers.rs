@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// An answer of the engine's, with its words.
 pub fn message(status: u16, words: &str) -> Response<Body> {
@@ -47,8 +48,9 @@ pub async fn answer(model: &Arc<Model>, head: &Parts, body: Bytes) -> Response<B
         (_, ["containers", "create"]) => create_container(&mut model.state(), text("name"), sent),
         (&Method::GET, ["containers", id, "json"]) => with(&model.state(), id, |c| json_of(200, inspect(c))),
         (_, ["containers", id, "start"]) => start(model, id).await,
-        (_, ["containers", id, "stop"]) => end(model, id, 0),
-        (_, ["containers", id, "kill"]) => signal(model, id, text("signal")),
+        (_, ["containers", id, "stop"]) => ended(end(model, id, 0)).await,
+        (_, ["containers", id, "kill"]) if text("signal") == "SIGHUP" => reload(model, id),
+        (_, ["containers", id, "kill"]) => ended(end(model, id, 137)).await,
         (_, ["containers", id, "logs"]) => with(&model.state(), id, |_| Response::new(Body::from(log_line()))),
         (&Method::HEAD, ["containers", id, "archive"]) => look(&model.state(), id, text("path")),
         (&Method::GET, ["containers", id, "archive"]) => match archive::get(&model.state(), id, text("path")) {
@@ -59,7 +61,7 @@ pub async fn answer(model: &Arc<Model>, head: &Parts, body: Bytes) -> Response<B
             Some(()) => empty(200),
             None => message(404, "No such container:path"),
         },
-        (&Method::DELETE, ["containers", id]) => remove_container(model, id, text("force") == "true"),
+        (&Method::DELETE, ["containers", id]) => remove_container(model, id, text("force") == "true").await,
         (&Method::GET, ["networks"]) => json_of(200, list_networks(&model.state())),
         (_, ["networks", "create"]) => {
             let name = sent["Name"].as_str().unwrap_or_default();
@@ -231,26 +233,29 @@ async fn start(model: &Arc<Model>, id: &str) -> Response<Body> {
     }
 }
 
-pub fn end(model: &Model, id: &str, exit_code: i64) -> Response<Body> {
+/// Ends a container; what it served has given back its ports once the tasks are done.
+pub fn end(model: &Model, id: &str, exit_code: i64) -> (Response<Body>, Vec<JoinHandle<()>>) {
     let mut state = model.state();
-    let Some(container) = state.container_mut(id) else { return message(404, "No such container") };
+    let Some(container) = state.container_mut(id) else { return (message(404, "No such container"), Vec::new()) };
     if container.word != "running" {
-        return empty(304);
+        return (empty(304), Vec::new());
     }
-    let ended = container.end(exit_code);
+    let tasks = container.end(exit_code);
     let actor = json!({ "ID": container.id, "Attributes": container.body["Labels"] });
     let event = json!({ "Type": "container", "Action": "die", "Actor": actor });
     // Nobody may be listening.
     let _ = model.events.send(format!("{event}\n"));
-    drop(state);
-    super::model::done(&ended);
-    empty(204)
+    (empty(204), tasks)
 }
 
-fn signal(model: &Model, id: &str, signal: &str) -> Response<Body> {
-    if signal != "SIGHUP" {
-        return end(model, id, 137);
+async fn ended((answer, tasks): (Response<Body>, Vec<JoinHandle<()>>)) -> Response<Body> {
+    for task in tasks {
+        let _ = task.await;
     }
+    answer
+}
+
+fn reload(model: &Model, id: &str) -> Response<Body> {
     let loaded = services::configuration(model, id);
     let mut state = model.state();
     match state.container_mut(id) {
@@ -263,12 +268,12 @@ fn signal(model: &Model, id: &str, signal: &str) -> Response<Body> {
     }
 }
 
-fn remove_container(model: &Model, id: &str, force: bool) -> Response<Body> {
+async fn remove_container(model: &Model, id: &str, force: bool) -> Response<Body> {
     let is_running = model.state().container(id).is_some_and(|container| container.word == "running");
     if is_running && !force {
         return message(409, "You cannot remove a running container");
     }
-    end(model, id, 137);
+    ended(end(model, id, 137)).await;
     let mut state = model.state();
     let before = state.containers.len();
     state.containers.retain(|container| container.id != id && container.name != id);

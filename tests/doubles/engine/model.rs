@@ -103,7 +103,7 @@ impl Model {
         if let Some(container) = self.state().container_mut(name) {
             container.out_of_memory = out_of_memory;
         }
-        super::answers::end(self, name, 137);
+        done(&super::answers::end(self, name, 137).1);
     }
 
     /// Ends everything, and tells nobody, as a machine that goes down.
@@ -135,8 +135,8 @@ impl Model {
     }
 }
 
-/// Waits until tasks that were ended have given back what they had.
-pub fn done(tasks: &[JoinHandle<()>]) {
+/// Waits, outside the runtime, until tasks that were ended have given back what they had.
+fn done(tasks: &[JoinHandle<()>]) {
     while !tasks.iter().all(JoinHandle::is_finished) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
