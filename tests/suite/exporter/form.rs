@@ -48,7 +48,7 @@ fn the_files_of_a_form_are_one_run_and_each_is_answered() {
 fn one_file_that_cannot_be_read_keeps_all_of_them_out_and_is_named() {
     let exporter = Running::start();
     let good = report(&[&passed("adds")]);
-    for (bad, status, code) in [("<testsuite>\n<testcase", 400, "truncated"), ("<testsuite/>", 422, "empty")] {
+    for (bad, status, code) in [("<testsuite>\n<testcase", 400, "truncated"), ("<testsuite/>", 422, "no_tests")] {
         let answer = send(&exporter, &[], &[("a", Some("good.xml"), &good), ("b", Some("bad.xml"), bad)]);
         let problem = json(&answer);
         assert_eq!((answer.status, &problem["code"], &problem["file"]), (status, &code.into(), &"bad.xml".into()));

@@ -5,6 +5,7 @@ mod bad_input;
 mod ending;
 mod figures;
 mod form;
+mod gate;
 mod import;
 mod ingest;
 mod load;
