@@ -97,6 +97,12 @@ impl Code {
         self.row().2
     }
 
+    /// What an exporter that did not start says with its exit code; none where the code says too little.
+    pub fn of_a_start(exit: u8) -> Option<Self> {
+        let telling = [Self::PortBusy, Self::SettingsInvalid, Self::Locked, Self::StoreDamaged];
+        telling.into_iter().find(|code| code.exit() == exit)
+    }
+
     /// Whether it says that a signal ended the run.
     pub fn is_a_signal(self) -> bool {
         matches!(self, Self::Interrupted | Self::Terminated)

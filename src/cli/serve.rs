@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::clock::SystemClock;
-use crate::exporter::data_dir::Surroundings;
+use crate::exporter::data_dir::{IfDamaged, Surroundings};
 use crate::exporter::log;
 use crate::exporter::run::{Outside, run as serve};
 use crate::exporter::web::Web;
@@ -38,6 +38,9 @@ pub struct ServeArgs {
     /// A file to log to instead of stderr; at 4 MiB it begins anew, and the one before is FILE.1
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// Keep a damaged store under another name and begin with an empty one, instead of not starting
+    #[arg(long)]
+    set_aside_damaged_store: bool,
 }
 
 impl ServeArgs {
@@ -73,6 +76,7 @@ pub async fn run(arguments: ServeArgs, _context: &Context) -> Result<Answer> {
     let loaded = arguments.load()?;
     let web = arguments.web_config_file.as_deref().map(Web::load).transpose()?;
     let listen = loaded.settings.listen;
+    let if_damaged = if arguments.set_aside_damaged_store { IfDamaged::SetAside } else { IfDamaged::Refuse };
     let listener = TcpListener::bind(listen).await.map_err(|cause| {
         let code = if cause.kind() == std::io::ErrorKind::AddrInUse { Code::PortBusy } else { Code::SettingsInvalid };
         Error::new(code, format!("cannot listen on {listen}: {cause}")).hint("Name another with --listen ADDRESS:PORT.")
@@ -82,7 +86,7 @@ pub async fn run(arguments: ServeArgs, _context: &Context) -> Result<Answer> {
         listener,
         clock: Arc::new(SystemClock),
         web,
-        surroundings: surroundings(),
+        surroundings: Surroundings { if_damaged, ..surroundings() },
         stop: async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -112,5 +116,6 @@ fn surroundings() -> Surroundings {
         container: std::process::id() == 1 || is_there("/.dockerenv") || is_there("/run/.containerenv"),
         data_home: directory("XDG_DATA_HOME"),
         home: directory("HOME"),
+        ..Surroundings::default()
     }
 }

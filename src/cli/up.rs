@@ -8,11 +8,12 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::embedded::EmbeddedEngine;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::exporter::data_dir::IfDamaged;
 use crate::grafana::GrafanaSpec;
 use crate::lifecycle::{self, Cancel, Lock, Up, UpOptions, UpReport, WaitFor};
 use crate::output::{Answer, Style};
 use crate::settings::{BUILD, StackSettings};
-use crate::stack::{EmbeddedSpec, PullPolicy, Service, StackSpec, sha256};
+use crate::stack::{EmbeddedSpec, Names, PullPolicy, Service, StackSpec, sha256};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
@@ -38,6 +39,9 @@ pub struct UpArgs {
     /// After a failure, leave what was made for a look
     #[arg(long)]
     keep_on_failure: bool,
+    /// Without containers: keep a damaged store under another name and begin with an empty one
+    #[arg(long)]
+    set_aside_damaged_store: bool,
     /// When images are pulled: where they are not there, each time, or not at all
     #[arg(long, value_name = "WHEN", default_value = "missing")]
     pull: Pull,
@@ -99,6 +103,14 @@ impl Run<'_> {
     }
 
     async fn on_docker(&self, engine: &DockerEngine, program: &Program) -> Result<Answer> {
+        if self.arguments.set_aside_damaged_store {
+            let container = Names::new(&self.settings.project).container(Service::TestMetrics);
+            let message = "--set-aside-damaged-store is for an exporter without containers";
+            return Err(Error::new(Code::Usage, message).hint(format!(
+                "In containers: docker stop {container}, docker run --rm --volumes-from {container} with its image and \
+                 serve --set-aside-damaged-store until it says ready, then qastack up."
+            )));
+        }
         let (settings, context) = (self.settings, self.context);
         let credentials = stack::credentials(settings, context.globals.file.as_deref())?;
         let left = self.leave_embedded().await?;
@@ -138,7 +150,9 @@ impl Run<'_> {
         let (config, data, token) = (path(engine.config()), path(engine.data()), path(engine.admin_token()));
         let spec = EmbeddedSpec::new(self.settings, &program.tag, &config, &data, &token);
         let output = &self.context.output;
-        let up = lifecycle::embedded::Up { engine, spec: &spec, observer: output, cancel: self.cancel };
+        let set_aside = self.arguments.set_aside_damaged_store;
+        let if_damaged = if set_aside { IfDamaged::SetAside } else { IfDamaged::Refuse };
+        let up = lifecycle::embedded::Up { engine, spec: &spec, observer: output, cancel: self.cancel, if_damaged };
         let mut report = lifecycle::embedded::up(up, self.options()).await?;
         report.warnings.extend(notice(why));
         Ok(answer(report, self.arguments, &engine.info().address, self.settings, output.style()))

@@ -4,6 +4,7 @@
 //! container the volume at /data, else the user's own data directory. Where there is none at all (a read-only
 //! container without a volume), the store lives in memory, and the log says so.
 
+use jiff::Timestamp;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,42 @@ pub enum Place {
     Memory(Vec<String>),
 }
 
+/// What becomes of a store that is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfDamaged {
+    /// It stays as it is, and the exporter does not start.
+    #[default]
+    Refuse,
+    /// It is kept under another name, and an empty one takes its place: only where somebody asked for that.
+    SetAside,
+}
+
+/// Keeps a store and what belongs to it under another name, which is returned.
+///
+/// # Errors
+/// It cannot be renamed.
+pub fn set_aside(store: &Path, now: Timestamp) -> io::Result<PathBuf> {
+    let with = |path: &Path, suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = with(store, &now.strftime(".damaged-%Y%m%dT%H%M%SZ").to_string());
+    // The log first: beside a store without it, it would be taken for that one's.
+    for suffix in ["-wal", "-shm", ""] {
+        match fs::rename(with(store, suffix), with(&aside, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
 /// What decides the place, so that tests can decide it.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
+    /// What becomes of a store there that is damaged.
+    pub if_damaged: IfDamaged,
     /// Whether this is a container with a volume of its own.
     pub container: bool,
     /// `XDG_DATA_HOME`.
@@ -70,6 +104,20 @@ fn writable(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_is_set_aside_is_kept_with_its_log() {
+        let root = tempfile::tempdir().unwrap();
+        let store = root.path().join(FILE);
+        fs::write(&store, b"a store").unwrap();
+        fs::write(root.path().join("qastack.db-wal"), b"its log").unwrap();
+        let now = "2026-11-24T10:15:00Z".parse().unwrap();
+        let aside = set_aside(&store, now).unwrap();
+        assert_eq!(aside, root.path().join("qastack.db.damaged-20261124T101500Z"));
+        assert_eq!(fs::read(&aside).unwrap(), b"a store");
+        assert_eq!(fs::read(root.path().join("qastack.db.damaged-20261124T101500Z-wal")).unwrap(), b"its log");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
 
     #[test]
     fn a_named_directory_is_made_and_used_or_is_an_error() {

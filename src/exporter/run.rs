@@ -3,7 +3,7 @@
 use super::access::{Access, hash_of_file};
 use super::clock::Clock;
 use super::connections::Routers;
-use super::data_dir::{self, Place, Surroundings};
+use super::data_dir::{self, IfDamaged, Place, Surroundings};
 use super::state::{Durable, Exporter, InForce};
 use super::web::Web;
 use super::{connections, retention, routes};
@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::settings::{LoadedServe, ServeSettings};
 use crate::store::{Retention, Store, StoreOptions};
+use jiff::Timestamp;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -148,11 +150,18 @@ async fn open_store(exporter: Arc<Exporter>, surroundings: Surroundings) -> Resu
             .hint("Mend its owner and permissions, or name another in data_dir.")
     })?;
     let options = store_options(&in_force);
+    let if_damaged = surroundings.if_damaged;
+    // Where there is no store yet the sample will be shown: it is made while the empty store is.
+    let is_new = !matches!(&place, Place::File(path) if path.exists());
+    let sample = is_new.then(|| {
+        let exporter = Arc::clone(&exporter);
+        tokio::spawn(async move { exporter.make_sample().await })
+    });
     let (store, durable) = tokio::task::spawn_blocking(move || match place {
         Place::File(path) => {
             // What a crash left of a copy that was being sent or taken in.
             let _ = path.parent().map(|directory| std::fs::remove_dir_all(directory.join("exchange")));
-            let store = Store::open(&path, options)?;
+            let store = open_file(&path, options, if_damaged)?;
             tracing::info!(path = %path.display(), "the store is open");
             Ok::<_, Error>((store, Durable::OnDisk(path)))
         }
@@ -167,9 +176,28 @@ async fn open_store(exporter: Arc<Exporter>, surroundings: Surroundings) -> Resu
     })
     .await
     .map_err(|_| Error::new(Code::Unexpected, "opening the store broke off"))??;
+    if let Some(sample) = sample {
+        // Where it broke off, it is made again when it is looked for.
+        let _ = sample.await;
+    }
     exporter.begin(store, durable).await;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     Ok(())
+}
+
+/// Opens a store. A damaged one is set aside only where somebody asked for that, and never one that is newer or
+/// somebody else's.
+fn open_file(path: &Path, options: StoreOptions, if_damaged: IfDamaged) -> Result<Store> {
+    match Store::open(path, options.clone()) {
+        Err(error) if error.is_damage() && if_damaged == IfDamaged::SetAside => {
+            let aside = data_dir::set_aside(path, Timestamp::now()).map_err(|cause| {
+                Error::new(Code::StoreDamaged, format!("cannot set {} aside: {cause}", path.display()))
+            })?;
+            tracing::warn!(%error, kept = %aside.display(), "the damaged store was set aside: an empty one takes its place");
+            Ok(Store::open(path, options)?)
+        }
+        opened => Ok(opened?),
+    }
 }
 
 fn store_options(in_force: &InForce) -> StoreOptions {

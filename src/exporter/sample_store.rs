@@ -46,6 +46,7 @@ impl SampleStore {
     pub async fn build(now: i64, rules: &Rules, names: &NameRules) -> Result<Self, SampleError> {
         let day = day_of(now);
         let store = Store::in_memory(StoreOptions { rules: rules.clone(), ..StoreOptions::default() })?;
+        let mut reports = Vec::new();
         for run in sample::runs(day).map_err(SampleError::Files)? {
             let report = reports::read_with(run.report.as_bytes(), &Limits::default(), names)
                 .map_err(|error| SampleError::Report { run: run.run.clone(), reason: error.to_string() })?;
@@ -68,8 +69,9 @@ impl SampleStore {
                 received_at: run.received_at,
                 token: None,
             };
-            store.ingest(new).await?;
+            reports.push(new);
         }
+        store.ingest_together(reports).await?;
         let text = sample::defects(day).map_err(SampleError::Files)?;
         let list = defect_list::read(text.as_bytes(), now)
             .map_err(|error| SampleError::Files(format!("defects.csv: {error}")))?;

@@ -369,7 +369,16 @@ impl Exporter {
         if lock(&self.sample).as_ref().is_some_and(|sample| sample.holds(now, &in_force.rules_version)) {
             return;
         }
-        match SampleStore::build(now, &in_force.rules, &in_force.names).await {
+        self.make_sample().await;
+    }
+
+    /// Makes the sample, where the settings want one.
+    pub async fn make_sample(&self) {
+        let in_force = self.in_force();
+        if !in_force.settings.sample_data {
+            return;
+        }
+        match SampleStore::build(self.now(), &in_force.rules, &in_force.names).await {
             Ok(sample) => *lock(&self.sample) = Some(sample),
             Err(error) => tracing::error!(error = %crate::error::chain(&error), "there is no sample data"),
         }

@@ -6,19 +6,21 @@ use super::event::{Event, Observer};
 use super::up::planned;
 use super::wait::Waits;
 use super::{
-    Access, Cancel, DoneStep, DownReport, Figures, POLL, ServiceStatus, StatusReport, UpOptions, UpReport, WaitFor,
-    ports, reach, secrets,
+    Access, Cancel, DoneStep, DownReport, Figures, ServiceStatus, StatusReport, UpOptions, UpReport, WaitFor, ports,
+    reach, secrets,
 };
 use crate::engine::embedded::{EmbeddedEngine, Started};
 use crate::engine::ports::{is_free, process_on};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::exporter::data_dir::IfDamaged;
 use crate::stack::{
     Action, EmbeddedObserved, EmbeddedSpec, EmbeddedState, KeepOrRemove, Plan, Service, Step, plan_embedded_down,
     plan_embedded_up,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -27,6 +29,9 @@ const SERVICE: Service = Service::TestMetrics;
 
 /// How long the exporter may take to end well; as long as it has in a container.
 const STOP_TIME_OUT: Duration = Duration::from_secs(10);
+
+/// How often a process that was just started is asked: it is ready within some hundredths of a second.
+const NEXT_LOOK: Duration = Duration::from_millis(4);
 
 /// Everything an `up` works with.
 pub struct Up<'a> {
@@ -38,6 +43,8 @@ pub struct Up<'a> {
     pub observer: &'a dyn Observer,
     /// Whether the run is to end.
     pub cancel: &'a Cancel,
+    /// What becomes of a damaged store.
+    pub if_damaged: IfDamaged,
 }
 
 /// Brings the exporter up and proves that it shows figures.
@@ -173,7 +180,7 @@ impl Run<'_> {
             Action::PutFiles(..) => engine.put_config(&spec.config.contents),
             Action::EnsureSecrets(_) => engine.put_admin_token(secrets::random()?.expose()),
             Action::Start(_) => {
-                self.started = Some(engine.start(spec)?);
+                self.started = Some(engine.start(spec, self.with.if_damaged)?);
                 Ok(())
             }
             Action::Reload(_) => engine.reload(),
@@ -206,7 +213,7 @@ impl Run<'_> {
                 Some(_) => waits.set(self.with.observer, SERVICE, "its settings to be loaded"),
                 None => {}
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(NEXT_LOOK).await;
         }
     }
 
@@ -214,12 +221,7 @@ impl Run<'_> {
     fn death(&mut self) -> Result<Option<Error>> {
         if let Some(started) = &mut self.started {
             let Some(how) = started.ended() else { return Ok(None) };
-            let mut message = format!("{SERVICE} died while it started: {how}");
-            for line in started.last_lines() {
-                message.push_str("\n  ");
-                message.push_str(&line);
-            }
-            return Ok(Some(Error::new(Code::NotReady, message).hint(self.where_the_log_is())));
+            return Ok(Some(why_it_died(how, &started.last_lines(), &self.where_the_log_is())));
         }
         Ok(match self.with.engine.observe()?.state {
             EmbeddedState::Running => None,
@@ -234,6 +236,22 @@ impl Run<'_> {
     fn where_the_log_is(&self) -> String {
         format!("Its whole log is {}.", self.with.engine.log().display())
     }
+}
+
+/// The error of a process that ended while it started: its own where its exit code tells one, else what it wrote last.
+fn why_it_died(how: ExitStatus, lines: &[String], log: &str) -> Error {
+    let own = how.code().and_then(|code| u8::try_from(code).ok()).and_then(Code::of_a_start);
+    let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word));
+    if let (Some(code), Some(message)) = (own, said("error: ")) {
+        let hint = said("hint: ").map_or_else(|| log.to_owned(), |hint| format!("{hint} {log}"));
+        return Error::new(code, format!("{SERVICE} does not start: {message}")).hint(hint);
+    }
+    let mut message = format!("{SERVICE} died while it started: {how}");
+    for line in lines {
+        message.push_str("\n  ");
+        message.push_str(line);
+    }
+    Error::new(Code::NotReady, message).hint(log)
 }
 
 /// Plans a `down`; with it comes the data that stays.

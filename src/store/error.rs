@@ -111,6 +111,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the store itself is what is wrong.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Damaged { .. })
+    }
+
     /// Names the file in an error that does not know it.
     pub(super) fn in_file(self, path: &Path) -> Self {
         match self {
@@ -143,8 +148,10 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Newer { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Run the qastack that wrote it, or a newer one. Nothing was changed."),
-            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Error::new(Code::StoreDamaged, message)
-                .hint("Restore a backup, or move the file away to start with an empty store. Nothing was changed."),
+            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Error::new(Code::StoreDamaged, message).hint(
+                "Start it with --set-aside-damaged-store, which keeps the file under another name and begins with \
+                     an empty store, then restore a backup. Nothing was changed.",
+            ),
             StoreError::NotOurs { .. } | StoreError::Unusable { .. } => Error::new(Code::StoreDamaged, message)
                 .hint("Name another file, or mend its owner and permissions. Nothing was changed."),
             StoreError::InUse { .. } => {

@@ -69,9 +69,10 @@ impl Place {
         if matches!(self, Self::File(_)) {
             connection.pragma_update(None, "journal_mode", "wal")?;
         }
+        // A store that is just being made holds nothing yet: its first report brings it to the disk.
         let synchronous = match options.durability {
-            Durability::Full => "full",
-            Durability::Normal => "normal",
+            Durability::Full if version > 0 => "full",
+            Durability::Full | Durability::Normal => "normal",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -81,6 +82,9 @@ impl Place {
         connection.set_prepared_statement_cache_capacity(64);
         limit_size(&connection, options.max_bytes)?;
         migrate(&mut connection, version)?;
+        if options.durability == Durability::Full {
+            connection.pragma_update(None, "synchronous", "full")?;
+        }
         Ok(connection)
     }
 

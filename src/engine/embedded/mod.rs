@@ -10,6 +10,7 @@ mod log;
 use super::EngineInfo;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::exporter::data_dir::IfDamaged;
 use crate::secret::Secret;
 use crate::stack::{EmbeddedObserved, EmbeddedRecord, EmbeddedSpec, EmbeddedState};
 use jiff::Timestamp;
@@ -167,11 +168,11 @@ impl EmbeddedEngine {
     ///
     /// # Errors
     /// The directory cannot be written to, or this program cannot be started.
-    pub fn start(&self, spec: &EmbeddedSpec) -> Result<Started> {
-        self.spawn(spec).map_err(|cause| self.trouble(&cause))
+    pub fn start(&self, spec: &EmbeddedSpec, if_damaged: IfDamaged) -> Result<Started> {
+        self.spawn(spec, if_damaged).map_err(|cause| self.trouble(&cause))
     }
 
-    fn spawn(&self, spec: &EmbeddedSpec) -> io::Result<Started> {
+    fn spawn(&self, spec: &EmbeddedSpec, if_damaged: IfDamaged) -> io::Result<Started> {
         files::make_directory(&self.directory)?;
         let run_file = files::open_private(&self.run_file(), OpenOptions::new().read(true).write(true))?;
         // Whoever holds it now only looks whether it is held.
@@ -182,6 +183,7 @@ impl EmbeddedEngine {
         let log_begins = log.metadata()?.len();
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--config"]).arg(self.config()).arg("--log-file").arg(self.log());
+        command.args((if_damaged == IfDamaged::SetAside).then_some("--set-aside-damaged-store"));
         command.env_clear().envs(std::env::var_os(KEPT_VARIABLE).map(|value| (KEPT_VARIABLE, value)));
         // Its standard input is the run file, and with it the lock. Ctrl-C is for the terminal's own process group; a
         // terminal that ends sends SIGHUP, which for the exporter means to read its settings again.

@@ -159,3 +159,18 @@ fn open_prints_the_address_and_shows_it_where_there_is_a_screen() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_full_log_begins_anew_and_its_lines_before_are_shown_all_the_same() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let mut log = std::fs::OpenOptions::new().append(true).open(machine.state("log")).unwrap();
+    std::io::Write::write_all(&mut log, "filled by the test\n".repeat((4 << 20) / 19 + 1).as_bytes()).unwrap();
+    std::fs::write(machine.path("report.xml"), report(&[&passed("adds")])).unwrap();
+    machine.json(&["push", "report.xml"], 0);
+    assert!(machine.state("log.1").exists(), "the full one is kept");
+    assert!(std::fs::metadata(machine.state("log")).unwrap().len() < 1 << 20, "and the new one begins anew");
+    let all = text(&machine.run(&["logs"]).stdout);
+    assert!(all.lines().next().unwrap().contains("listening") && all.contains("the sample data is put away"));
+    assert_eq!(text(&machine.run(&["logs", "-n", "2"]).stdout).lines().count(), 2);
+}

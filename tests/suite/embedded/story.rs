@@ -119,3 +119,27 @@ fn other_figures_are_loaded_without_a_restart_and_another_port_restarts_it() {
     assert!(std::net::TcpStream::connect(before).is_err(), "nobody listens on the port before");
     assert!(metrics(&machine).contains("\nflake_rate 0.08\n"));
 }
+
+#[test]
+fn another_build_of_the_program_restarts_it() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let pid = machine.pid();
+    // What stands behind a program's end changes nothing but its hash.
+    let other = machine.path("qastack-other");
+    // A process of its own writes it: a program that any process has open for writing cannot be run.
+    let mut copy = std::process::Command::new("sh");
+    copy.args(["-c", "cp \"$0\" \"$1\" && printf another >>\"$1\""]);
+    copy.arg(assert_cmd::cargo::cargo_bin!("qastack")).arg(&other);
+    assert!(copy.status().unwrap().success());
+    let like = machine.command(&[]);
+    let mut command = std::process::Command::new(&other);
+    command.env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(machine.path(".")).args(["up", "--json", "--engine", "embedded"]);
+    let output = command.output().unwrap();
+    let up: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(actions(&up), ["stop", "start"], "{up}");
+    assert_eq!(up["data"]["steps"][0]["reason"], "it runs another build of this program");
+    assert_ne!(machine.pid(), pid);
+    assert_eq!(machine.running(), [machine.pid()]);
+}

@@ -66,22 +66,82 @@ fn a_taken_port_is_told_with_its_owner_and_nothing_is_left() {
 }
 
 #[test]
-fn one_that_dies_while_it_starts_is_told_with_its_last_lines_at_once() {
+fn a_damaged_store_stays_unless_somebody_asks_to_set_it_aside() {
     let machine = Machine::new();
-    // A store that is none.
     std::fs::create_dir_all(machine.state("data")).unwrap();
-    std::fs::write(machine.state("data/qastack.db"), "this is no database, and long enough to be seen as none")
-        .unwrap();
+    let words = "this is no database, and long enough to be seen as none";
+    std::fs::write(machine.state("data/qastack.db"), words).unwrap();
     let begun = std::time::Instant::now();
-    let refused = machine.json(&["up"], 7);
+    let refused = machine.json(&["up"], 13);
     assert!(begun.elapsed().as_secs() < 60, "its death ends the wait, not the deadline of 120 s");
-    assert_eq!(refused["error"]["code"], "not_ready");
+    assert_eq!(refused["error"]["code"], "store_damaged");
     let message = refused["error"]["message"].as_str().unwrap();
-    assert!(message.contains("test-metrics died while it started") && message.contains("qastack.db"), "{message}");
+    assert!(
+        message.starts_with("test-metrics does not start: ") && message.contains("qastack.db is damaged"),
+        "{message}"
+    );
+    let hint = refused["error"]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("--set-aside-damaged-store") && hint.contains(machine.state("log").to_str().unwrap()),
+        "{hint}"
+    );
     assert!(machine.running().is_empty());
     assert_eq!(machine.json(&["status"], 3)["error"]["code"], "not_running");
-    let kept = std::fs::read_to_string(machine.state("data/qastack.db")).unwrap();
-    assert!(kept.starts_with("this is no database"), "a damaged store is never replaced");
+    assert_eq!(std::fs::read_to_string(machine.state("data/qastack.db")).unwrap(), words);
+
+    let up = machine.json(&["up", "--set-aside-damaged-store"], 0);
+    assert_eq!(up["data"]["figures"]["sample"], true, "an empty store takes its place");
+    let names = std::fs::read_dir(machine.state("data")).unwrap().flatten().map(|entry| entry.file_name());
+    let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    let aside = names.iter().find(|name| name.starts_with("qastack.db.damaged-")).unwrap();
+    assert_eq!(std::fs::read_to_string(machine.state("data").join(aside)).unwrap(), words, "and nothing is lost");
+    machine.json(&["down"], 0);
+    machine.json(&["up", "--set-aside-damaged-store"], 0);
+    let again = std::fs::read_dir(machine.state("data")).unwrap().flatten();
+    let again = again.filter(|entry| entry.file_name().to_string_lossy().contains("damaged")).count();
+    assert_eq!(again, 1, "a store that is whole stays where it is");
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_named_and_never_set_aside() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    machine.json(&["down"], 0);
+    let path = machine.state("data/qastack.db");
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for arguments in [&["up"][..], &["up", "--set-aside-damaged-store"]] {
+        let refused = machine.json(arguments, 13);
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(message.contains("schema version 999; this qastack knows versions up to"), "{message}");
+        assert!(machine.running().is_empty());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_store_that_another_exporter_has_open_is_told_with_the_code_for_locked() {
+    let machine = Machine::new();
+    machine.json(&["up"], 0);
+    let data = machine.state("data").display().to_string();
+    let other = machine.command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]).output().unwrap();
+    assert_eq!(other.status.code(), Some(11), "{other:?}");
+    assert!(String::from_utf8_lossy(&other.stderr).contains("is in use by another process"), "{other:?}");
+}
+
+#[test]
+fn a_killed_up_leaves_a_lock_that_is_in_nobodys_way() {
+    let machine = Machine::new();
+    let locks = machine.path("state/qastack/locks");
+    std::fs::create_dir_all(&locks).unwrap();
+    std::fs::write(locks.join("qastack.lock"), "pid 1 (qastack up)").unwrap();
+    machine.json(&["up"], 0);
+    let held = std::fs::File::open(locks.join("qastack.lock")).unwrap();
+    held.lock().unwrap();
+    let refused = machine.json(&["down"], 11);
+    assert_eq!(refused["error"]["code"], "locked");
+    drop(held);
+    machine.json(&["down"], 0);
 }
 
 #[test]
