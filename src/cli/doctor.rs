@@ -8,18 +8,18 @@ use crate::engine::{Engine, EngineInfo};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::lifecycle::doctor::{self, Bundle, Check, Evidence, Redactor, Verdict};
-use crate::lifecycle::{self, Cancel, Credentials, Up, UpOptions, WaitFor, event};
+use crate::lifecycle::{self, Cancel, Credentials, PortWishes, Up, UpOptions, WaitFor, event};
 use crate::output::{Answer, Style};
 use crate::secret::Secret;
 use crate::settings::{Loaded, StackSettings};
-use crate::stack::{Names, StackSpec};
+use crate::stack::Names;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Look for what keeps the stack from running well, and say how to mend it; exits 3 when something does
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<Answer> {
     let mut checks = vec![settings_check];
     let credentials = credentials.unwrap_or_else(|error| {
         checks.push(Check::error("password", &error));
-        Credentials { user: settings.grafana.admin_user.clone(), password: None }
+        Credentials { user: settings.grafana.admin_user.clone(), password: None, generate: false }
     });
     let state = lifecycle::state_directory();
     let engine = stack::engine(context, settings).await;
@@ -237,17 +237,20 @@ impl Case<'_> {
     }
 
     async fn planned(&self, engine: &DockerEngine) -> Result<Value> {
+        let began = Instant::now();
         let settings = &self.loaded.settings;
         let program = Program::read(settings).await?;
+        let meant = stack::meant(engine, settings, self.credentials.clone(), &PortWishes::default()).await?;
         let up = Up {
             engine,
-            spec: &StackSpec::new(settings, &program.tag),
+            spec: &meant.spec(&program.tag),
             grafana: &grafana_spec(settings)?,
-            credentials: self.credentials,
+            credentials: &meant.credentials,
             executable: &|| Ok(Arc::clone(&program.bytes)),
             observer: &event::Nobody,
             cancel: &Cancel::on_signals(())?,
             state_directory: self.state,
+            began: (began, Duration::ZERO),
         };
         let options = UpOptions {
             wait_for: WaitFor::Ready,

@@ -9,6 +9,7 @@ mod down;
 mod explain;
 mod exporter;
 mod gate;
+mod grafana;
 mod healthcheck;
 mod images;
 mod import;
@@ -86,6 +87,7 @@ enum Command {
     Push(Box<push::PushArgs>),
     Import(import::ImportArgs),
     Gate(Box<gate::GateArgs>),
+    Grafana(grafana::GrafanaArgs),
     Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Backup(backup::BackupArgs),
@@ -124,6 +126,7 @@ impl Command {
             Self::Push(_) => "push",
             Self::Import(_) => "import",
             Self::Gate(_) => "gate",
+            Self::Grafana(_) => "grafana",
             Self::Explain(_) => "explain",
             Self::Token(_) => "token",
             Self::Backup(_) => "backup",
@@ -148,6 +151,7 @@ impl Command {
             Self::Push(arguments) => push::run(*arguments, context).await,
             Self::Import(arguments) => import::run(arguments, context).await,
             Self::Gate(arguments) => gate::run(*arguments, context).await,
+            Self::Grafana(arguments) => grafana::run(arguments, context).await,
             Self::Explain(arguments) => explain::run(arguments, context).await,
             Self::Token(arguments) => token::run(arguments, context).await,
             Self::Backup(arguments) => backup::run(arguments, context).await,

@@ -4,31 +4,54 @@ use super::stack::ChosenEngine;
 use super::{Context, stack};
 use crate::engine::embedded::EmbeddedEngine;
 use crate::error::Result;
-use crate::lifecycle::{self, ServiceStatus, StatusReport};
+use crate::lifecycle::{self, ServiceStatus, Shown, StatusReport};
 use crate::output::{Answer, Style};
 use crate::prometheus::TargetHealth;
+use crate::secret::Secret;
 use crate::stack::Names;
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 use std::fmt::Write;
 
 /// Show what runs, whether it is well, and the current figures; exits 3 when anything is wrong
 #[derive(Debug, Args)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Show Grafana's login and the exporter's admin token too
+    #[arg(long)]
+    show_secrets: bool,
+}
 
 /// Looks at the stack.
-pub async fn run(_arguments: StatusArgs, context: &Context) -> Result<Answer> {
+pub async fn run(arguments: StatusArgs, context: &Context) -> Result<Answer> {
     let settings = stack::load_settings(context)?.settings;
     let credentials = stack::credentials(&settings, context.globals.file.as_deref())?;
-    let report = match stack::engine(context, &settings).await? {
+    let names = Names::new(&settings.project);
+    let (report, shown) = match stack::engine(context, &settings).await? {
         ChosenEngine::Docker(engine) => {
-            lifecycle::status(&engine, &Names::new(&settings.project), &credentials).await?
+            let report = lifecycle::status(&engine, &names, &credentials).await?;
+            let shown = match arguments.show_secrets {
+                true => Some(lifecycle::shown(&engine, &names, &credentials).await?),
+                false => None,
+            };
+            (report, shown)
         }
-        ChosenEngine::Embedded(engine, _) => lifecycle::embedded::status(&engine).await?,
+        ChosenEngine::Embedded(engine, _) => {
+            let token = || engine.read_admin_token().map(|admin_token| Shown { grafana_password: None, admin_token });
+            (lifecycle::embedded::status(&engine).await?, arguments.show_secrets.then(token).transpose()?)
+        }
     };
-    let text = in_words(&report, context.output.style());
+    let mut text = in_words(&report, context.output.style());
     let verdict = report.verdict();
-    let data = serde_json::to_value(&report).unwrap_or_default();
+    let mut data = serde_json::to_value(&report).unwrap_or_default();
+    if let Some(shown) = shown {
+        text += &secrets_in_words(&shown, &credentials.user);
+        data["secrets"] = json!({
+            "grafana_user": shown.grafana_password.as_ref().map(|_| &credentials.user),
+            "grafana_password": shown.grafana_password.as_ref().map(Secret::expose),
+            "admin_token": shown.admin_token.as_ref().map(Secret::expose),
+        });
+    }
     Ok(Answer { data, text, warnings: report.warnings, verdict })
 }
 
@@ -62,6 +85,19 @@ fn in_words(report: &StatusReport, style: Style) -> String {
         target(report, style) + &data_source(report, style)
     };
     let _ = write!(text, "\n{rest}{}", figures(report, style));
+    text
+}
+
+/// For somebody who asked to see them.
+fn secrets_in_words(shown: &Shown, user: &str) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Some(password) = &shown.grafana_password {
+        let _ = writeln!(text, "{:<14} {user} / {}", "Grafana login", password.expose());
+    }
+    if let Some(token) = &shown.admin_token {
+        let _ = writeln!(text, "{:<14} {}", "admin token", token.expose());
+    }
     text
 }
 

@@ -10,15 +10,16 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::data_dir::IfDamaged;
 use crate::grafana::GrafanaSpec;
-use crate::lifecycle::{self, Cancel, Lock, Up, UpOptions, UpReport, WaitFor};
+use crate::lifecycle::{self, Cancel, Credentials, Lock, PortWishes, Up, UpOptions, UpReport, WaitFor};
 use crate::output::{Answer, Style};
-use crate::settings::{BUILD, StackSettings};
+use crate::settings::{BUILD, Origin, Override, StackSettings};
 use crate::stack::{EmbeddedSpec, Names, PullPolicy, Service, StackSpec, sha256};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Bring the stack up, configure Grafana, and prove that it shows what is measured
@@ -33,6 +34,15 @@ pub struct UpArgs {
     /// Say how long each step took
     #[arg(long)]
     timings: bool,
+    /// Publish a service elsewhere than the settings say: SERVICE=PORT, or SERVICE=ADDRESS:PORT
+    #[arg(long = "port", value_name = "SERVICE=PORT")]
+    ports: Vec<PortFlag>,
+    /// In the place of ports that are taken pick free ones, and stay with them until the settings or --port say otherwise
+    #[arg(long)]
+    auto_port: bool,
+    /// Make a password for Grafana where it has the default one; qastack status --show-secrets shows it
+    #[arg(long)]
+    generate_password: bool,
     /// Seconds the services may take to be ready; pulls are not counted
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -64,6 +74,41 @@ impl From<Pull> for PullPolicy {
     }
 }
 
+/// `grafana=3001`: a service, and where it is to be published, in the words of the settings.
+#[derive(Debug, Clone)]
+struct PortFlag {
+    service: Service,
+    published: String,
+}
+
+impl FromStr for PortFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, published) = text.split_once('=').ok_or("write SERVICE=PORT, such as grafana=3001")?;
+        let service = Service::from_name(name).ok_or_else(|| {
+            let all = Service::ALL.map(Service::name).join(", ");
+            format!("`{name}` is no service; there are {all}")
+        })?;
+        Ok(Self { service, published: published.to_owned() })
+    }
+}
+
+impl UpArgs {
+    fn overrides(&self) -> Vec<Override> {
+        let ports = self.ports.iter().map(|flag| Override {
+            path: format!("ports.{}", flag.service),
+            value: flag.published.clone(),
+            origin: Origin::Flag("--port"),
+        });
+        ports.collect()
+    }
+
+    fn port_wishes(&self) -> PortWishes {
+        PortWishes { named: self.ports.iter().map(|flag| flag.service).collect(), auto: self.auto_port }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Wait {
     Ready,
@@ -72,12 +117,19 @@ enum Wait {
 
 /// Brings the stack up.
 pub async fn run(arguments: UpArgs, context: &Context) -> Result<Answer> {
-    let settings = stack::load_settings(context)?.settings;
+    let began = Instant::now();
+    let settings = stack::load_settings_with(context, arguments.overrides())?.settings;
     let cancel = context.cancel("up", &settings.project)?;
     let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "up")?;
     cancel.or(checkpoint::passed("lock")).await?;
-    let (engine, program) = tokio::try_join!(cancel.or(stack::engine(context, &settings)), Program::read(&settings))?;
-    let run = Run { arguments: &arguments, context, settings: &settings, cancel: &cancel };
+    let connect = async {
+        let asked = Instant::now();
+        let engine = cancel.or(stack::engine(context, &settings)).await?;
+        Ok((engine, asked.elapsed()))
+    };
+    let ((engine, connecting), program) = tokio::try_join!(connect, Program::read(&settings))?;
+    let began = (began, connecting);
+    let run = Run { arguments: &arguments, context, settings: &settings, cancel: &cancel, began };
     match engine {
         ChosenEngine::Docker(engine) => run.on_docker(&engine, &program).await,
         ChosenEngine::Embedded(engine, why) => run.embedded(&engine, why, program).await,
@@ -90,6 +142,8 @@ struct Run<'a> {
     context: &'a Context,
     settings: &'a StackSettings,
     cancel: &'a Cancel,
+    /// When it began, and how long it took until the engine answered.
+    began: (Instant, Duration),
 }
 
 impl Run<'_> {
@@ -112,24 +166,39 @@ impl Run<'_> {
             )));
         }
         let (settings, context) = (self.settings, self.context);
-        let credentials = stack::credentials(settings, context.globals.file.as_deref())?;
+        let credentials = self.credentials()?;
+        let wishes = self.arguments.port_wishes();
+        let meant = self.cancel.or(stack::meant(engine, settings, credentials, &wishes)).await?;
+        let (settings, credentials) = (&meant.settings, &meant.credentials);
+        credentials.refuse_guessable(settings.ports.grafana)?;
         let left = self.leave_embedded().await?;
-        let spec = StackSpec { pull: self.arguments.pull.into(), ..StackSpec::new(settings, &program.tag) };
+        let spec = StackSpec { pull: self.arguments.pull.into(), ..meant.spec(&program.tag) };
         let grafana = grafana_spec(settings)?;
         let executable = || Ok(Arc::clone(&program.bytes));
         let up = Up {
             engine,
             spec: &spec,
             grafana: &grafana,
-            credentials: &credentials,
+            credentials,
             executable: &executable,
             observer: &context.output,
             cancel: self.cancel,
             state_directory: &lifecycle::state_directory(),
+            began: self.began,
         };
         let mut report = lifecycle::up(up, self.options()).await?;
         report.warnings.extend(left);
+        report.warnings.extend(meant.notes.clone());
         Ok(answer(report, self.arguments, &engine.info().address, settings, context.output.style()))
+    }
+
+    fn credentials(&self) -> Result<Credentials> {
+        let credentials = stack::credentials(self.settings, self.context.globals.file.as_deref())?;
+        if self.arguments.generate_password && credentials.password.is_some() {
+            let message = "--generate-password: grafana.admin_password_file names a password already";
+            return Err(Error::new(Code::SettingsInvalid, message).hint("Leave out one of the two."));
+        }
+        Ok(Credentials { generate: self.arguments.generate_password, ..credentials })
     }
 
     /// Stops what ran without containers so far, so that its port is free; returns what is to be known of it.
@@ -147,14 +216,23 @@ impl Run<'_> {
         // It runs this program even where the settings name another image for containers.
         let program = if program.tag.is_empty() { Program::read_executable().await? } else { program };
         let path = |path: std::path::PathBuf| path.display().to_string();
+        let chosen = lifecycle::embedded::choose_port(engine, &self.settings.ports, &self.arguments.port_wishes())?;
+        if !self.arguments.dry_run {
+            engine.remember(&chosen.remembered.labels())?;
+        }
+        let settings = &StackSettings { ports: chosen.ports, ..self.settings.clone() };
         let (config, data, token) = (path(engine.config()), path(engine.data()), path(engine.admin_token()));
-        let spec = EmbeddedSpec::new(self.settings, &program.tag, &config, &data, &token);
+        let spec = EmbeddedSpec::new(settings, &program.tag, &config, &data, &token);
         let output = &self.context.output;
         let set_aside = self.arguments.set_aside_damaged_store;
         let if_damaged = if set_aside { IfDamaged::SetAside } else { IfDamaged::Refuse };
         let up = lifecycle::embedded::Up { engine, spec: &spec, observer: output, cancel: self.cancel, if_damaged };
         let mut report = lifecycle::embedded::up(up, self.options()).await?;
         report.warnings.extend(notice(why));
+        if self.arguments.generate_password {
+            report.warnings.push("no password was made: without containers there is no Grafana".to_owned());
+        }
+        report.warnings.extend(chosen.notes);
         Ok(answer(report, self.arguments, &engine.info().address, self.settings, output.style()))
     }
 }
@@ -217,7 +295,7 @@ fn answer(report: UpReport, arguments: &UpArgs, engine: &str, settings: &StackSe
         "dry_run": arguments.dry_run,
         "engine": engine,
         "steps": report.steps,
-        "timings": { "ready": report.ready, "proven": report.proven },
+        "timings": { "ready": report.ready, "proven": report.proven, "overhead": report.own_part },
         "services": report.services,
         "figures": report.figures,
         "dashboard": report.dashboard.as_ref().map(Url::as_str),
@@ -242,7 +320,11 @@ fn summary(report: &UpReport, arguments: &UpArgs, settings: &StackSettings, styl
     let mut text = String::new();
     // Writing to a string cannot fail.
     if let Some(dashboard) = &report.dashboard {
-        let password = if report.default_login { "admin" } else { "the one you set" };
+        let password = match (report.default_login, &settings.grafana.admin_password_file) {
+            (true, _) => "admin",
+            (false, Some(_)) => "the one you set",
+            (false, None) => "as qastack status --show-secrets shows it",
+        };
         let login = format!("(login {}, password {password})", settings.grafana.admin_user);
         let _ = writeln!(text, "Grafana       {}  {}", style.strong(dashboard.as_str()), style.faint(&login));
     }
@@ -264,6 +346,10 @@ fn summary(report: &UpReport, arguments: &UpArgs, settings: &StackSettings, styl
         text.push('\n');
         for done in &report.steps {
             let _ = writeln!(text, "{:>8.3} s  {} {}", done.seconds, done.step.action.phrase(), done.step.object);
+        }
+        if let Some(own) = report.own_part {
+            let _ =
+                writeln!(text, "{own:>8.3} s  our own part: all but the engine, Grafana's start and the first scrape");
         }
     }
     let state = match (report.proven, report.steps.is_empty()) {

@@ -5,15 +5,20 @@
 
 pub mod docker;
 pub mod embedded;
+mod meter;
 pub mod ports;
 
+pub use meter::Meter;
+
 use crate::error::Result;
-use crate::stack::labels::RunId;
+use crate::settings::Published;
+use crate::stack::labels::{Labels, RunId};
 use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer, Service, StackSpec};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -93,6 +98,27 @@ pub struct EngineImage {
     pub digests: Vec<String>,
 }
 
+/// The container that has a host port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortOwner {
+    /// Its name.
+    pub container: String,
+    /// The project it belongs to, ours or compose's.
+    pub project: Option<String>,
+    /// Whether that is a project of ours.
+    pub is_ours: bool,
+}
+
+impl fmt::Display for PortOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the container {}", self.container)?;
+        match &self.project {
+            Some(project) => write!(f, " of the project {project}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How a command in a container ended, and what it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
@@ -151,6 +177,9 @@ pub trait Engine: Send + Sync {
     /// published on the loopback of another machine. It stays open as long as this process.
     fn relay(&self, container: &str, target: &str) -> Result<SocketAddr>;
 
+    /// The time its calls take, to which the one who waits for services adds theirs.
+    fn meter(&self) -> &Meter;
+
     /// The machine it runs on.
     fn machine(&self) -> impl Future<Output = Result<EngineMachine>> + Send;
 
@@ -166,8 +195,11 @@ pub trait Engine: Send + Sync {
     /// One container as it is now; none where it is gone.
     fn inspect(&self, id: &str) -> impl Future<Output = Result<Option<ObservedContainer>>> + Send;
 
-    /// Containers of whatever project that publish a host port, as `NAME (project PROJECT)`.
-    fn port_owner(&self, port: u16) -> impl Future<Output = Option<String>> + Send;
+    /// The container, of whatever project, that is in the way of publishing something there.
+    fn port_owner(&self, published: Published) -> impl Future<Output = Option<PortOwner>> + Send;
+
+    /// The labels of a volume; none where there is none of this name.
+    fn volume_labels(&self, name: &str) -> impl Future<Output = Result<Option<Labels>>> + Send;
 
     /// Makes the exporter's image from an executable, under a reference.
     fn build_image(&self, names: &Names, reference: &str, executable: &[u8])
@@ -201,8 +233,15 @@ pub trait Engine: Send + Sync {
     /// Removes a network by its id; one that is gone already is no error.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes a volume, for a run. One that somebody else has made for the project meanwhile is as good.
-    fn create_volume(&self, run: &RunId, names: &Names, part: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Makes a volume, for a run, with these labels beside those that every volume has. One that somebody else has made
+    /// for the project meanwhile is as good.
+    fn create_volume(
+        &self,
+        run: &RunId,
+        names: &Names,
+        part: &str,
+        labels: &Labels,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes a volume and its data; one that is gone already is no error.
     fn remove_volume(&self, name: &str) -> impl Future<Output = Result<()>> + Send;

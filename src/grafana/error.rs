@@ -95,9 +95,9 @@ impl From<GrafanaError> for Error {
         };
         let hint = match &error {
             GrafanaError::PasswordRefused { .. } => Some(
-                "Grafana keeps the password of its first start in its volume: give that one, or set another with \
-                 `grafana cli admin reset-admin-password` in the container. After five wrong ones it refuses even \
-                 the right one for five minutes.",
+                "Grafana keeps the password of its first start in its volume: give that one \
+                 (grafana.admin_password_file), or set it anew with qastack grafana reset-password. After five wrong \
+                 ones it refuses even the right one for five minutes.",
             ),
             GrafanaError::Status { access_denied: true, .. } => {
                 Some("Give the login of a Grafana organisation administrator.")

@@ -2,18 +2,19 @@
 
 use super::adopt::{Adopted, adopt};
 use super::event::{Event, Observer};
-use super::{Cancel, Credentials, secrets};
+use super::{Cancel, Credentials, ports, secrets};
 use crate::checkpoint;
 use crate::engine::{Creation, Ending, Engine, Transfer, mount_of};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::secret::Secret;
 use crate::stack::labels::RunId;
-use crate::stack::{Action, FileSpec, Plan, SecretFile, Service, StackSpec, Step};
+use crate::stack::{Action, FileSpec, Observed, Plan, SecretFile, Service, StackSpec, Step};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -36,6 +37,7 @@ pub struct Apply<'a, E: Engine> {
     pub cancel: &'a Cancel,
     done: Mutex<Vec<(Step, Duration)>>,
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
+    is_new_password: AtomicBool,
     /// Services whose container somebody else made and started meanwhile.
     adopted: Mutex<BTreeSet<Service>>,
     under_way: watch::Sender<usize>,
@@ -66,6 +68,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             cancel,
             done,
             secrets,
+            is_new_password: AtomicBool::new(false),
             adopted,
             under_way,
             is_ending,
@@ -74,8 +77,9 @@ impl<'a, E: Engine> Apply<'a, E> {
     }
 
     /// What is shared by the services, and every image that has to be pulled. Images come before anything is removed:
-    /// one that cannot be had leaves what runs as it is.
-    pub async fn shared(&self, plan: &Plan) -> Result<()> {
+    /// one that cannot be had leaves what runs as it is. Then goes what is left over, and what has a port that another
+    /// service is about to need.
+    pub async fn shared(&self, plan: &Plan, observed: &Observed) -> Result<()> {
         let removes = plan.steps.iter().any(|step| matches!(step.action, Action::RemoveContainer(_)));
         let is_early = |step: &&Step| match step.action {
             Action::CreateNetwork | Action::CreateVolume(_) | Action::PullImage(_) => true,
@@ -83,10 +87,16 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::BuildImage => removes,
             _ => false,
         };
-        let is_stray = |step: &&Step| step.service.is_none() && matches!(step.action, Action::RemoveContainer(_));
+        let is_stray = |step: &&Step| match &step.action {
+            Action::RemoveContainer(id) => step.service.is_none_or(|service| self.is_in_the_way(service, id, observed)),
+            _ => false,
+        };
         let is_spare = |step: &&Step| matches!(step.action, Action::RemoveNetwork(_));
         let (early, strays): (Vec<_>, Vec<_>) =
             (plan.steps.iter().filter(is_early).collect(), plan.steps.iter().filter(is_stray).collect());
+        // Only the volume of what is remembered goes in an `up`, for one with other labels.
+        let outdated = plan.steps.iter().filter(|step| matches!(step.action, Action::RemoveVolume(_)));
+        self.all(outdated.map(|step| self.run(step).boxed())).await?;
         // One line for all of them: nobody wants to read the names of seven volumes.
         let began = Instant::now();
         let anonymous = early.iter().chain(&strays).filter(|step| step.service.is_none()).count();
@@ -102,6 +112,13 @@ impl<'a, E: Engine> Apply<'a, E> {
             self.observer.observe(Event::Done { part: part(), result, took: began.elapsed() });
         }
         Ok(())
+    }
+
+    /// Whether a container of ours has a port that another service asks for.
+    fn is_in_the_way(&self, service: Service, id: &str, observed: &Observed) -> bool {
+        let held = observed.containers.iter().filter(|container| container.id == id).flat_map(|found| &found.ports);
+        let others = || self.spec.containers.iter().filter(|other| other.service != service);
+        held.into_iter().any(|port| others().any(|other| other.published.port == port.port))
     }
 
     /// A service's own steps up to its start, in order. What waits for other services comes later.
@@ -152,6 +169,11 @@ impl<'a, E: Engine> Apply<'a, E> {
     /// The secrets that were made or found while starting services.
     pub fn secrets(&self) -> BTreeMap<SecretFile, Secret> {
         self.secrets.lock().map(|secrets| secrets.clone()).unwrap_or_default()
+    }
+
+    /// Whether this run has made a password for Grafana.
+    pub fn is_new_password(&self) -> bool {
+        self.is_new_password.load(Ordering::Relaxed)
     }
 
     /// Does works side by side. When one fails no new step is begun, and those under way are finished first, so that
@@ -264,7 +286,9 @@ impl<'a, E: Engine> Apply<'a, E> {
         let names = &self.spec.names;
         match &step.action {
             Action::CreateNetwork => self.engine.create_network(self.run, names).await,
-            Action::CreateVolume(volume) => self.engine.create_volume(self.run, names, volume).await,
+            Action::CreateVolume(part) => {
+                self.engine.create_volume(self.run, names, part, &self.spec.volume_labels(part)).await
+            }
             Action::BuildImage => {
                 let executable = (self.executable)()?;
                 let build = self.engine.build_image(names, &step.object, &executable);
@@ -282,16 +306,27 @@ impl<'a, E: Engine> Apply<'a, E> {
             Action::PutFiles(service, _) | Action::Start(service) if self.is_adopted(*service) => Ok(()),
             Action::PutFiles(service, files) => self.put(*service, &step.object, files).await,
             Action::EnsureSecrets(service) => {
-                let made = match self.is_adopted(*service) {
-                    true => secrets::read(self.engine, &step.object, *service).await?,
+                let ensured = match self.is_adopted(*service) {
+                    true => secrets::Ensured {
+                        secrets: secrets::read(self.engine, &step.object, *service).await?,
+                        is_new_password: false,
+                    },
                     false => secrets::ensure(self.engine, self.spec, &step.object, *service, self.credentials).await?,
                 };
                 if let Ok(mut secrets) = self.secrets.lock() {
-                    secrets.extend(made);
+                    secrets.extend(ensured.secrets);
+                }
+                if ensured.is_new_password {
+                    self.is_new_password.store(true, Ordering::Relaxed);
                 }
                 Ok(())
             }
-            Action::Start(_) => self.engine.start(&step.object).await,
+            Action::Start(service) => match self.engine.start(&step.object).await {
+                Err(error) if error.code() == Code::PortBusy => {
+                    Err(ports::lost(self.engine, *service, self.spec.container(*service).published, error).await)
+                }
+                done => done,
+            },
             Action::RemoveImage(id) => self.engine.remove_image(id).await,
             Action::RemoveNetwork(id) => self.engine.remove_network(id).await,
             Action::RemoveVolume(name) => self.engine.remove_volume(name).await,

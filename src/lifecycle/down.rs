@@ -2,7 +2,7 @@
 
 use super::Cancel;
 use super::event::{Event, Observer};
-use super::up::DoneStep;
+use super::report::DoneStep;
 use crate::checkpoint;
 use crate::engine::{Ending, Engine};
 use crate::error::Result;

@@ -3,20 +3,22 @@
 //! The same reports as with containers, so that people and scripts read one thing; what is not there is none.
 
 use super::event::{Event, Observer};
-use super::up::planned;
+use super::ports::{ChosenPorts, PortWishes, Trouble};
+use super::report::planned;
 use super::wait::Waits;
 use super::{
     Access, Cancel, DoneStep, DownReport, Figures, ServiceStatus, StatusReport, UpOptions, UpReport, WaitFor, ports,
     reach, secrets,
 };
 use crate::engine::embedded::{EmbeddedEngine, Started};
-use crate::engine::ports::{is_free, process_on};
+use crate::engine::ports::{Port, try_port};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::data_dir::IfDamaged;
+use crate::settings::{Ports, Published};
 use crate::stack::{
-    Action, EmbeddedObserved, EmbeddedSpec, EmbeddedState, KeepOrRemove, Plan, Service, Step, plan_embedded_down,
-    plan_embedded_up,
+    Action, EmbeddedObserved, EmbeddedSpec, EmbeddedState, KeepOrRemove, PickedPort, Plan, Remembered, Service, Step,
+    plan_embedded_down, plan_embedded_up,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -57,9 +59,10 @@ pub async fn up(with: Up<'_>, options: UpOptions) -> Result<UpReport> {
     let before = look(with.engine, &http).await?;
     let plan = plan_embedded_up(with.spec, &before);
     if options.dry_run {
-        return Ok(planned(plan));
+        let trouble = port_trouble(with.spec, &plan, &before);
+        return Ok(planned(plan, trouble.iter().map(Trouble::in_words).collect()));
     }
-    check_port(with.spec, &plan, &before)?;
+    ports::refuse(port_trouble(with.spec, &plan, &before).as_slice())?;
     let mut run = Run {
         url: reach::direct(with.engine.info(), with.spec.listen)?,
         with: &with,
@@ -98,14 +101,44 @@ async fn look(engine: &EmbeddedEngine, http: &reqwest::Client) -> Result<Embedde
     Ok(observed)
 }
 
-fn check_port(spec: &EmbeddedSpec, plan: &Plan, before: &EmbeddedObserved) -> Result<()> {
-    // Our own process frees its port before it is needed again; where none is written down, it may be this one.
+fn port_trouble(spec: &EmbeddedSpec, plan: &Plan, before: &EmbeddedObserved) -> Option<Trouble> {
+    if plan.starts(SERVICE) { trouble(spec.listen, before) } else { None }
+}
+
+/// Why a port cannot be had. Our own process frees its port before it is needed again; where none is written down, it
+/// may be this one.
+fn trouble(listen: Published, before: &EmbeddedObserved) -> Option<Trouble> {
     let is_ours = before.state == EmbeddedState::Running
-        && before.record.as_ref().is_none_or(|record| record.listen.port == spec.listen.port);
-    if !plan.starts(SERVICE) || is_ours || is_free(spec.listen) {
-        return Ok(());
+        && before.record.as_ref().is_none_or(|record| record.listen.port == listen.port);
+    match try_port(listen) {
+        _ if is_ours => None,
+        Port::Free => None,
+        Port::Taken => Some(Trouble::process(SERVICE, listen)),
+        Port::NoSuchAddress => Some(Trouble::no_such_address(SERVICE, listen)),
     }
-    ports::refuse(&[(SERVICE, spec.listen, process_on(spec.listen.port))])
+}
+
+/// Where the exporter is published in the end: where the settings ask, or where it was picked before, or on a free port
+/// in the place of a taken one where that is wished.
+///
+/// # Errors
+/// The project's directory cannot be used, or no port is free.
+pub fn choose_port(engine: &EmbeddedEngine, asked: &Ports, wishes: &PortWishes) -> Result<ChosenPorts> {
+    let remembered = engine.remembered().map(|labels| Remembered::from_labels(&labels))?;
+    let mut chosen = ChosenPorts { ports: asked.clone(), remembered, notes: Vec::new() };
+    chosen.remembered.apply_to(&mut chosen.ports, &wishes.named);
+    let wanted = chosen.ports.test_metrics;
+    let before = engine.observe()?;
+    if let (true, Some(taken)) = (wishes.auto, trouble(wanted, &before)) {
+        let free = ports::candidates(wanted.port).map(|port| Published { port, ..wanted });
+        let Some(picked) = free.into_iter().find(|port| try_port(*port) == Port::Free) else {
+            return ports::refuse(&[taken]).map(|()| chosen);
+        };
+        chosen.notes.push(format!("{}; {SERVICE} is on {} from now on", taken.in_words(), picked.port));
+        chosen.ports.test_metrics = picked;
+        chosen.remembered.ports.insert(SERVICE, PickedPort { asked: asked.test_metrics, picked });
+    }
+    Ok(chosen)
 }
 
 /// What the exporter says on `/readyz`.
@@ -165,6 +198,7 @@ impl Run<'_> {
             steps: std::mem::take(&mut self.done),
             ready: Some(ready),
             proven,
+            own_part: None,
             services: vec![service(self.with.engine, &now, figures.is_some())],
             figures,
             dashboard: None,

@@ -1,14 +1,16 @@
 //! What is there, beyond the engine's objects: files in volumes, secrets, Prometheus' and Grafana's own state.
 
+use super::refusals::Refusals;
 use super::secrets;
 use super::{Credentials, reach};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
-use crate::secret::Secret;
 use crate::stack::{FileSpec, Observed, ObservedContainer, ObservedGrafana, Service, StackSpec, State};
 use futures_util::future::{join4, try_join_all};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -19,6 +21,7 @@ pub async fn look<E: Engine>(
     grafana_spec: &GrafanaSpec,
     credentials: &Credentials,
     http: &reqwest::Client,
+    refusals: &Refusals,
 ) -> Result<Observed> {
     let references: Vec<&str> = spec.containers.iter().map(|container| container.image.reference()).collect();
     let mut observed = engine.observe(&spec.names, &references).await?;
@@ -45,7 +48,13 @@ pub async fn look<E: Engine>(
         }
         let published = container.published().unwrap_or(spec.container(*service).published);
         let base = reach::url(engine, &spec.names, Service::Grafana, published)?;
-        let grafana = look_at_grafana(http, base, credentials, kept.as_ref(), grafana_spec).await?;
+        let login = grafana::Login { user: credentials.user.clone(), password: credentials.password(kept.as_ref()) };
+        refusals.check(&container.id, &login.password, Timestamp::now())?;
+        let grafana = look_at_grafana(http, base, login.clone(), grafana_spec).await;
+        if grafana.as_ref().is_err_and(|error| error.code() == Code::GrafanaPassword) {
+            refusals.note(&container.id, &login.password, Timestamp::now());
+        }
+        let grafana = grafana?;
         Ok((kept, grafana))
     };
     let present =
@@ -101,11 +110,9 @@ async fn stale_prometheus(http: &reqwest::Client, base: Url, spec: &StackSpec) -
 async fn look_at_grafana(
     http: &reqwest::Client,
     base: Url,
-    credentials: &Credentials,
-    kept: Option<&Secret>,
+    login: grafana::Login,
     spec: &GrafanaSpec,
 ) -> Result<Option<ObservedGrafana>> {
-    let login = grafana::Login { user: credentials.user.clone(), password: credentials.password(kept) };
     let client = grafana::Client::new(http.clone(), base, login);
     let observed = async {
         grafana::check_login(&client).await?;

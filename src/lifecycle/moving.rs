@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaSpec, Library};
 use crate::secret::Secret;
+use crate::stack::labels::Labels;
 use crate::stack::{
     Begins, FileSpec, Mount, ObservedContainer, SecretFile, Service, StackSpec, State, why_not_running,
 };
@@ -119,7 +120,7 @@ impl<E: Engine> Containers<'_, E> {
         }
         self.engine.remove_volume(&names.volume(mount.part)).await?;
         let run = secrets::run_id()?;
-        self.engine.create_volume(&run, names, mount.part).await?;
+        self.engine.create_volume(&run, names, mount.part, &Labels::new()).await?;
         let container = names.container(service);
         if self.engine.create_container(&run, names, self.spec.container(service)).await? == Creation::NameTaken {
             let message = format!("the container {container} was made by another run meanwhile");

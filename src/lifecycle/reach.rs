@@ -50,7 +50,7 @@ pub fn notice(engine: &EngineInfo, published: &[Published]) -> Option<String> {
 pub fn direct(engine: &EngineInfo, published: Published) -> Result<Url> {
     let host = match published.address {
         _ if is_hidden(engine, published) => "127.0.0.1".to_owned(),
-        address if address.is_loopback() || address.is_unspecified() => engine.host.clone(),
+        address if address.is_unspecified() => engine.host.clone(),
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
@@ -95,6 +95,7 @@ mod tests {
             ("far", "3000", "http://127.0.0.1:3000/", true),
             ("127.0.0.1", "192.0.2.7:3000", "http://192.0.2.7:3000/", false),
             ("127.0.0.1", "[2001:db8::1]:3000", "http://[2001:db8::1]:3000/", false),
+            ("127.0.0.1", "127.0.0.2:3000", "http://127.0.0.2:3000/", false),
         ] {
             let published: Published = published.parse().expect("a port");
             let url = direct(&engine(host), published).expect("an address");

@@ -1,5 +1,6 @@
 //! `status`: what runs, whether it is well, and what it shows, asked of the engine and of the services themselves.
 
+use super::refusals::Refusals;
 use super::{Credentials, Figures, reach, secrets, wait};
 use crate::engine::{Engine, EngineInfo};
 use crate::error::{Error, Result};
@@ -161,7 +162,10 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
     };
     let grafana = async {
         match (address(Service::Grafana), running(Service::Grafana)) {
-            (Some(url), Some(container)) => Some(data_source(engine, &http, url, container, credentials).await),
+            (Some(url), Some(container)) => {
+                let refusals = Refusals::of(&super::state_directory(), project);
+                Some(data_source(engine, &http, url, container, credentials, &refusals).await)
+            }
             _ => None,
         }
     };
@@ -209,10 +213,15 @@ async fn data_source<E: Engine>(
     url: Url,
     container: &ObservedContainer,
     credentials: &Credentials,
+    refusals: &Refusals,
 ) -> (DataSourceStatus, bool) {
     let kept = secrets::kept_password(engine, &container.id, credentials).await.unwrap_or_default();
     let password = credentials.password(kept.as_ref());
-    let login = grafana::Login { user: credentials.user.clone(), password };
+    if let Err(error) = refusals.check(&container.id, &password, Timestamp::now()) {
+        let message = format!("{error}; qastack grafana reset-password mends it");
+        return (DataSourceStatus { health: "error", message }, true);
+    }
+    let login = grafana::Login { user: credentials.user.clone(), password: password.clone() };
     let client = grafana::Client::new(http.clone(), url, login);
     // Grafana itself waits long for a Prometheus that is gone; somebody who looks does not.
     let asked = tokio::time::timeout(PATIENCE, client.data_source_health(DATA_SOURCE_UID)).await;
@@ -229,6 +238,9 @@ async fn data_source<E: Engine>(
         }
         Err(error) => {
             let answered = !error.is_retryable();
+            if matches!(error, grafana::GrafanaError::PasswordRefused { .. }) {
+                refusals.note(&container.id, &password, Timestamp::now());
+            }
             (DataSourceStatus { health: "error", message: error.to_string() }, answered)
         }
     }

@@ -2,8 +2,13 @@
 
 use super::apply::Apply;
 use super::event::{Event, Observer};
+use super::refusals::Refusals;
+use super::report::{DoneStep, UpReport, planned};
 use super::wait::{self, DeathWatch, Waits};
-use super::{Cancel, Credentials, Figures, POLL, ServiceStatus, images, look, ports, prove, reach, rollback, secrets};
+use super::{
+    Cancel, Credentials, Figures, POLL, ServiceStatus, images, look, ports, prove, reach, reset_password, rollback,
+    secrets,
+};
 use crate::checkpoint;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -16,7 +21,6 @@ use crate::stack::labels::RunId;
 use crate::stack::{Action, Observed, Plan, PullPolicy, SecretFile, Service, StackSpec, State, Step, plan_up};
 use futures_util::future::FutureExt;
 use jiff::Timestamp;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -46,37 +50,6 @@ pub struct UpOptions {
     pub time_out: Duration,
 }
 
-/// A step that was carried out, or with a dry run one that would be.
-#[derive(Debug, Clone, Serialize)]
-pub struct DoneStep {
-    /// What was done.
-    #[serde(flatten)]
-    pub step: Step,
-    /// How long it took.
-    pub seconds: f64,
-}
-
-/// What an `up` did and found.
-#[derive(Debug)]
-pub struct UpReport {
-    /// What was done; empty where nothing had to change.
-    pub steps: Vec<DoneStep>,
-    /// Seconds to *ready*; none after a dry run.
-    pub ready: Option<f64>,
-    /// Seconds to *proven*; none where that was not waited for.
-    pub proven: Option<f64>,
-    /// The services.
-    pub services: Vec<ServiceStatus>,
-    /// The current figures.
-    pub figures: Option<Figures>,
-    /// The dashboard that people look at first.
-    pub dashboard: Option<Url>,
-    /// Whether Grafana's login is the default one.
-    pub default_login: bool,
-    /// What should be known, such as a dashboard that was kept as its users edited it.
-    pub warnings: Vec<String>,
-}
-
 /// Everything an `up` works with.
 pub struct Up<'a, E: Engine> {
     /// The engine.
@@ -95,6 +68,8 @@ pub struct Up<'a, E: Engine> {
     pub cancel: &'a Cancel,
     /// Where evidence of a failure goes.
     pub state_directory: &'a Path,
+    /// When the command began, and how long it took until the engine answered.
+    pub began: (Instant, Duration),
 }
 
 /// How often a plan is made anew because what it was made for has changed under it.
@@ -150,20 +125,23 @@ async fn attempt<E: Engine>(
     http: &reqwest::Client,
     started: Instant,
 ) -> Result<UpReport, Failure> {
-    let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, http);
+    let refusals = Refusals::of(with.state_directory, with.spec.names.project());
+    let looked = look::look(with.engine, with.spec, with.grafana, with.credentials, http, &refusals);
     let before = with.cancel.or(looked).await?;
     let plan = plan_up(with.spec, &before)?;
+    let troubles = async { Ok(ports::troubles(with.engine, with.spec, &plan, &before).await) };
+    let troubles = with.cancel.or(troubles).await?;
     if options.dry_run {
-        return Ok(planned(plan));
+        return Ok(planned(plan, troubles.iter().map(ports::Trouble::in_words).collect()));
     }
     with.cancel.or(checkpoint::passed("observe")).await?;
     if with.spec.pull == PullPolicy::Always {
-        with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
+        ports::refuse(&troubles)?;
         return pulled_first(with, run_id, options, http, started).await;
     }
     let mut has_begun = false;
     let outcome = async {
-        with.cancel.or(ports::check(with.engine, with.spec, &plan, &before)).await?;
+        ports::refuse(&troubles)?;
         has_begun = true;
         Run::new(with, run_id, &plan, &before, http, started)?.finish(options).await
     };
@@ -226,6 +204,7 @@ async fn pulled_first<E: Engine>(
         observer: with.observer,
         cancel: with.cancel,
         state_directory: with.state_directory,
+        began: with.began,
     };
     let mut report = Box::pin(attempt(&with, run_id, options, http, started)).await?;
     report.steps.splice(0..0, pulled.steps);
@@ -238,27 +217,12 @@ fn explain_password(error: Error, spec: &StackSpec) -> Error {
     if error.code() != Code::GrafanaPassword {
         return error;
     }
-    let names = &spec.names;
-    let (volume, container) = (names.volume("grafana-data"), names.container(Service::Grafana));
-    error.context(format!("the kept volume {volume} has another password than the settings")).hint(format!(
-        "Give the password it was first started with (grafana.admin_password_file in qastack.yaml), or set a new one: \
-         docker exec {container} grafana cli --homepath /usr/share/grafana --config /etc/grafana/grafana.ini admin \
-         reset-admin-password NEW. One attempt was made; after five wrong ones Grafana refuses even the right one for \
-         five minutes."
-    ))
-}
-
-pub(super) fn planned(plan: Plan) -> UpReport {
-    UpReport {
-        steps: plan.steps.into_iter().map(|step| DoneStep { step, seconds: 0.0 }).collect(),
-        ready: None,
-        proven: None,
-        services: Vec::new(),
-        figures: None,
-        dashboard: None,
-        default_login: false,
-        warnings: Vec::new(),
-    }
+    let volume = spec.names.volume("grafana-data");
+    error.context(format!("the kept volume {volume} has another password than the settings")).hint(
+        "Give the password it was first started with (grafana.admin_password_file in qastack.yaml), or let Grafana take \
+         the one that is meant: qastack grafana reset-password. The refused one is not tried again at once: \
+         after five refusals Grafana refuses even the right one for five minutes.",
+    )
 }
 
 /// One `up` under way: the three services go side by side and wait for each other only where they must.
@@ -327,7 +291,7 @@ impl<'a, E: Engine> Run<'a, E> {
     async fn finish(self, options: UpOptions) -> Result<UpReport> {
         let removed = self.plan.removed_containers();
         let deaths = DeathWatch::new(self.with.engine, &self.with.spec.names);
-        self.apply.until(self.with.cancel.ended(), self.apply.shared(self.plan)).await?;
+        self.apply.until(self.with.cancel.ended(), self.apply.shared(self.plan, self.before)).await?;
         let services = [self.exporter().boxed(), self.prometheus().boxed(), self.grafana(options.wait_for).boxed()];
         let ends = async {
             tokio::select! {
@@ -368,7 +332,7 @@ impl<'a, E: Engine> Run<'a, E> {
         let service = Service::Prometheus;
         self.apply.service(self.plan, service).await?;
         let waiting = || self.wait(service, "its first answer on /-/ready");
-        wait::answers(self.http, &self.prometheus_url, "/-/ready", waiting).await?;
+        self.elsewhere(wait::answers(self.http, &self.prometheus_url, "/-/ready", waiting)).await?;
         checkpoint::reached("ready:prometheus").await;
         self.prometheus_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
@@ -376,7 +340,7 @@ impl<'a, E: Engine> Run<'a, E> {
         }
         self.wait(service, "the exporter");
         answered(&self.exporter_answers).await;
-        prove::target(&self.prometheus, |trouble| self.wait(service, trouble)).await?;
+        self.elsewhere(prove::target(&self.prometheus, |trouble| self.wait(service, trouble))).await?;
         if let Some(step) = self.step(&Action::Settle) {
             self.load_prometheus(step, Some(())).await?;
         }
@@ -388,11 +352,18 @@ impl<'a, E: Engine> Run<'a, E> {
         let began = Instant::now();
         let service = Service::Grafana;
         self.apply.service(self.plan, service).await?;
+        let data = self.with.spec.names.volume("grafana-data");
+        if self.apply.is_new_password() && self.before.volumes.iter().any(|volume| volume.name == data) {
+            self.tell_new_password().await?;
+        }
         let client = self.grafana_client();
         match self.before.grafana.as_ref().filter(|looked| looked.lacking.is_empty() && !self.plan.starts(service)) {
             // It was looked at a moment ago, and nothing had to change.
             Some(looked) => looked.kept.iter().for_each(|kept| self.warn(kept.clone())),
-            None => self.configure(&client).await?,
+            None => match self.configure(&client).await {
+                Err(error) if error.code() == Code::GrafanaPassword => return Err(self.note_refusal(error).await),
+                done => done?,
+            },
         }
         self.wait(service, "Prometheus");
         answered(&self.prometheus_answers).await;
@@ -403,11 +374,31 @@ impl<'a, E: Engine> Run<'a, E> {
             answered(&self.exporter_answers).await;
             checkpoint::reached("prove").await;
             let since = self.services_started_at().await?;
-            prove::sample(&client, since, |trouble| self.wait(service, trouble)).await?;
+            self.elsewhere(prove::sample(&client, since, |trouble| self.wait(service, trouble))).await?;
             let _ = self.proven.set(self.started.elapsed().as_secs_f64());
         }
         self.done(service, began);
         Ok(())
+    }
+
+    /// Notes a refused password, so that nobody tries it again at once.
+    async fn note_refusal(&self, error: Error) -> Error {
+        let name = self.with.spec.names.container(Service::Grafana);
+        if let Ok(Some(container)) = self.with.engine.inspect(&name).await {
+            let password = self.with.credentials.password(self.kept_password().as_ref());
+            let refusals = Refusals::of(self.with.state_directory, self.with.spec.names.project());
+            refusals.note(&container.id, &password, Timestamp::now());
+        }
+        error
+    }
+
+    /// Makes a Grafana that was started with another password take the one that was made now.
+    async fn tell_new_password(&self) -> Result<()> {
+        let service = Service::Grafana;
+        let waiting = || self.wait(service, "its first answer on /api/health");
+        self.elsewhere(wait::answers(self.http, &self.grafana_url, "/api/health", waiting)).await?;
+        let password = self.with.credentials.password(self.kept_password().as_ref());
+        reset_password::set(self.with.engine, &self.with.spec.names.container(service), &password).await
     }
 
     /// Waits until Grafana can be configured, then does so.
@@ -420,7 +411,7 @@ impl<'a, E: Engine> Run<'a, E> {
                 self.wait(service, format!("it to be ready ({trouble})"));
             }
         };
-        grafana::wait_ready(client, POLL, starting).await?;
+        self.elsewhere(grafana::wait_ready(client, POLL, starting)).await?;
         checkpoint::reached("ready:grafana").await;
         self.with.observer.observe(Event::Working {
             part: Service::Grafana.to_string(),
@@ -507,7 +498,7 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     fn kept_password(&self) -> Option<Secret> {
-        self.before.kept_password.clone().or_else(|| self.apply.secrets().remove(&SecretFile::GrafanaPassword))
+        self.apply.secrets().remove(&SecretFile::GrafanaPassword).or_else(|| self.before.kept_password.clone())
     }
 
     /// When the younger of exporter and Prometheus was started, by the engine's clock: only a sample taken after that was
@@ -542,12 +533,24 @@ impl<'a, E: Engine> Run<'a, E> {
             steps: steps.map(|(step, took)| DoneStep { step, seconds: took.as_secs_f64() }).collect(),
             ready: self.ready.get().copied(),
             proven: self.proven.get().copied(),
+            own_part: Some(self.own_part()),
             services: ServiceStatus::all(self.with.engine.info(), &now, project, Timestamp::now(), answered),
             figures,
             dashboard: Some(self.dashboard()?),
             default_login: self.with.credentials.is_default(self.kept_password().as_ref()),
             warnings,
         })
+    }
+
+    /// Waits for what a service does in its own time, which is no part of ours.
+    async fn elsewhere<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.with.engine.meter().during(wait).await
+    }
+
+    /// Our own part so far.
+    fn own_part(&self) -> f64 {
+        let (began, connecting) = self.with.began;
+        began.elapsed().saturating_sub(connecting).saturating_sub(self.with.engine.meter().total()).as_secs_f64()
     }
 
     fn step(&self, action: &Action) -> Option<&'a Step> {

@@ -318,13 +318,6 @@ impl StackSettings {
         if self.grafana.admin_user.is_empty() || self.grafana.admin_user.contains(':') {
             return Err(Problem::new("grafana.admin_user", "a user name is not empty and has no colon"));
         }
-        if !self.ports.grafana.is_loopback() && self.grafana.admin_password_file.is_none() {
-            return Err(Problem::new(
-                "ports.grafana",
-                format!("{} is beyond loopback, and Grafana's login is admin/admin", self.ports.grafana),
-            )
-            .hint("Set grafana.admin_password_file to a file with a password of your own."));
-        }
         Ok(())
     }
 }
@@ -362,12 +355,10 @@ mod tests {
     }
 
     #[test]
-    fn grafana_beyond_loopback_wants_a_password_of_its_own() {
-        let mut settings = StackSettings::default();
-        settings.ports.grafana = "0.0.0.0:3000".parse().expect("a port");
-        assert_eq!(settings.check().expect_err("refused").path, "ports.grafana");
-        settings.grafana.admin_password_file = Some("password".into());
-        assert!(settings.check().is_ok());
+    fn an_address_for_one_service_leaves_the_others_on_loopback() {
+        let settings: StackSettings = serde_yaml::from_str("ports: { grafana: '0.0.0.0:3000' }").expect("settings");
+        assert!(!settings.ports.grafana.is_loopback());
+        assert!(settings.ports.prometheus.is_loopback() && settings.ports.test_metrics.is_loopback());
     }
 
     #[test]

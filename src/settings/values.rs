@@ -111,6 +111,11 @@ impl Published {
     pub fn is_loopback(self) -> bool {
         self.address.is_loopback()
     }
+
+    /// Whether somebody who listens on this port at `address` is in the way.
+    pub fn meets(self, address: IpAddr) -> bool {
+        self.address == address || self.address.is_unspecified() || address.is_unspecified()
+    }
 }
 
 impl fmt::Display for Published {

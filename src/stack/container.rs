@@ -166,7 +166,24 @@ impl ContainerSpec {
 
     /// SHA-256 of the canonical form, in hex.
     pub fn hash(&self) -> String {
-        sha256(self.canonical().to_string().as_bytes())
+        hash(&self.canonical())
+    }
+}
+
+/// SHA-256 of a value, in hex; the order of its keys means nothing.
+pub(super) fn hash(value: &Value) -> String {
+    sha256(in_key_order(value).to_string().as_bytes())
+}
+
+fn in_key_order(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let sorted: BTreeMap<&String, Value> =
+                object.iter().map(|(key, value)| (key, in_key_order(value))).collect();
+            sorted.into_iter().map(|(key, value)| (key.clone(), value)).collect()
+        }
+        Value::Array(items) => items.iter().map(in_key_order).collect(),
+        other => other.clone(),
     }
 }
 

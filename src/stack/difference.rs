@@ -22,12 +22,25 @@ impl fmt::Display for Difference {
             Some(name) => format!("environment {name}"),
             None => self.key.replace('_', " "),
         };
-        match (&self.was, &self.becomes) {
+        let (was, becomes) = (
+            self.was.as_deref().map(|text| self.in_words(text)),
+            self.becomes.as_deref().map(|text| self.in_words(text)),
+        );
+        match (was, becomes) {
             (Some(was), Some(becomes)) => write!(f, "{key} {was} -> {becomes}"),
             (None, Some(becomes)) => write!(f, "{key} {becomes} is new"),
             (Some(was), None) => write!(f, "{key} {was} is gone"),
             (None, None) => f.write_str(&key),
         }
+    }
+}
+
+impl Difference {
+    /// A value as people write it: `512 MiB`.
+    fn in_words(&self, value: &str) -> String {
+        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        let (number, unit) = value.split_at(digits);
+        if self.key == "memory_limit" && !number.is_empty() { format!("{number} {unit}") } else { value.to_owned() }
     }
 }
 
@@ -85,7 +98,7 @@ mod tests {
         let told: Vec<String> = differences(&was, &becomes).iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
-            ["command a b -> a", "environment B 2 is gone", "environment C 3 is new", "memory limit 512MiB -> 1GiB"]
+            ["command a b -> a", "environment B 2 is gone", "environment C 3 is new", "memory limit 512 MiB -> 1 GiB"]
         );
     }
 

@@ -9,6 +9,7 @@ pub mod labels;
 mod names;
 mod observed;
 mod plan;
+mod remembered;
 mod service;
 mod spec;
 
@@ -25,5 +26,6 @@ pub use observed::{
 };
 pub(crate) use plan::why_not_running;
 pub use plan::{Action, KeepOrRemove, Plan, Step, plan_down, plan_up};
+pub use remembered::{PickedPort, Remembered};
 pub use service::Service;
-pub use spec::{SecretFile, StackSpec};
+pub use spec::{DEFAULT_PASSWORD, SecretFile, StackSpec};

@@ -103,6 +103,8 @@ pub struct ObservedContainer {
     pub networks: BTreeMap<String, String>,
     /// The names of the volumes it mounts.
     pub volumes: BTreeSet<String>,
+    /// What it publishes of the host's ports while it runs, by the engine's own word.
+    pub ports: Vec<Published>,
 }
 
 impl ObservedContainer {
@@ -123,7 +125,13 @@ impl ObservedContainer {
 
     /// Where it is published, which need not be where it should be.
     pub fn published(&self) -> Option<Published> {
-        self.spec()?["published"].as_str()?.parse().ok()
+        let ports = || self.ports.first().copied();
+        self.spec().and_then(|spec| spec["published"].as_str()?.parse().ok()).or_else(ports)
+    }
+
+    /// Whether it holds its ports, so that nobody else can have them.
+    pub fn holds_ports(&self) -> bool {
+        matches!(self.state, State::Running | State::Paused | State::Restarting)
     }
 }
 

@@ -5,11 +5,12 @@
 
 use super::observed::is_ours;
 use super::{
-    ContainerSpec, FileSpec, ImageSource, Observed, ObservedContainer, ObservedNetwork, PullPolicy, SecretFile,
-    Service, StackSpec, State, differences, labels,
+    ContainerSpec, DEFAULT_PASSWORD, FileSpec, ImageSource, Observed, ObservedContainer, ObservedNetwork, PullPolicy,
+    Remembered, SecretFile, Service, StackSpec, State, differences, labels,
 };
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::secret::Secret;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -166,6 +167,7 @@ pub fn plan_up(spec: &StackSpec, observed: &Observed) -> Result<Plan> {
             plan.add(Action::CreateVolume(part), name, "missing", None);
         }
     }
+    plan_remembered(&mut plan, spec, observed);
     for container in &spec.containers {
         plan_image(&mut plan, spec, container, observed)?;
         plan_container(&mut plan, spec, container, observed);
@@ -221,27 +223,30 @@ pub enum KeepOrRemove {
 /// Names we need that are taken by something that is not ours.
 fn refuse_foreign(spec: &StackSpec, observed: &Observed) -> Result<()> {
     let project = spec.names.project();
-    let foreign = |kind: &str, name: &str, owner: Option<&String>| {
-        let whose = owner.map_or_else(String::new, |owner| format!(" (it belongs to the compose project {owner})"));
-        Err(Error::new(Code::NotOurs, format!("the {kind} {name} is there and was not made by qastack{whose}"))
+    let foreign = |kind: &str, name: &str, labels: &labels::Labels| {
+        let whose = match (labels.get(labels::PROJECT), labels.get("com.docker.compose.project")) {
+            (Some(other), _) => format!("belongs to the qastack project {other}"),
+            (None, Some(owner)) => format!("was not made by qastack (it belongs to the compose project {owner})"),
+            (None, None) => "was not made by qastack".to_owned(),
+        };
+        Err(Error::new(Code::NotOurs, format!("the {kind} {name} is there and {whose}"))
             .hint(format!("Rename or remove it, or choose another name for the stack: --project NAME. Nothing was touched; the label {} tells what is ours.", labels::PROJECT)))
     };
-    let compose = "com.docker.compose.project";
     for service in Service::ALL {
         let name = spec.names.container(service);
         if let Some(taken) = observed.containers.iter().find(|c| c.name == name && !c.is_ours(project)) {
-            return foreign("container", &name, taken.labels.get(compose));
+            return foreign("container", &name, &taken.labels);
         }
     }
-    for part in spec.volume_parts() {
+    for part in spec.volume_parts().into_iter().chain([Remembered::PART]) {
         let name = spec.names.volume(part);
         if let Some(taken) = observed.volumes.iter().find(|v| v.name == name && !is_ours(&v.labels, project)) {
-            return foreign("volume", &name, taken.labels.get(compose));
+            return foreign("volume", &name, &taken.labels);
         }
     }
     let name = spec.names.network();
     if let Some(taken) = observed.networks.iter().find(|n| n.name == name && !is_ours(&n.labels, project)) {
-        return foreign("network", &name, taken.labels.get(compose));
+        return foreign("network", &name, &taken.labels);
     }
     Ok(())
 }
@@ -270,6 +275,24 @@ fn spare_networks<'a>(spec: &StackSpec, observed: &'a Observed) -> Vec<&'a Obser
     // Of two that are alike every run chooses the same one.
     same.sort_by_key(|network| (std::cmp::Reverse(members(network)), network.id.clone()));
     same.into_iter().skip(1).collect()
+}
+
+/// The volume whose labels are what `up` has to know again. It holds no data, and labels cannot be changed.
+fn plan_remembered(plan: &mut Plan, spec: &StackSpec, observed: &Observed) {
+    let name = spec.names.volume(Remembered::PART);
+    let there = observed.volumes.iter().find(|volume| volume.name == name);
+    let known = there.map(|volume| Remembered::from_labels(&volume.labels)).unwrap_or_default();
+    let wanted = &spec.remembered;
+    if known == *wanted {
+        return;
+    }
+    if there.is_some() {
+        let reason = format!("not so any more: {}", known.in_words());
+        plan.add(Action::RemoveVolume(name.clone()), &name, reason, None);
+    }
+    if !wanted.is_empty() {
+        plan.add(Action::CreateVolume(Remembered::PART), name, format!("remember: {}", wanted.in_words()), None);
+    }
 }
 
 fn plan_image(plan: &mut Plan, spec: &StackSpec, container: &ContainerSpec, observed: &Observed) -> Result<()> {
@@ -308,9 +331,10 @@ fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, obs
         return plan_start(plan, spec, wanted, &name, "just made");
     };
     if let Some(reason) = misfit(spec, wanted, there, observed) {
-        plan.add(Action::RemoveContainer(there.id.clone()), &name, &reason, Some(service));
-        plan.add(Action::CreateContainer(service), &name, reason, Some(service));
-        return plan_start(plan, spec, wanted, &name, "made anew; its volumes stay");
+        let reason = format!("{reason}: {service} is recreated, its volumes stay");
+        plan.add(Action::RemoveContainer(there.id.clone()), &name, reason, Some(service));
+        plan.add(Action::CreateContainer(service), &name, "in the place of the one that goes", Some(service));
+        return plan_start(plan, spec, wanted, &name, "made anew");
     }
     if there.state != State::Running {
         return plan_start(plan, spec, wanted, &name, &why_not_running(there));
@@ -328,8 +352,15 @@ fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, obs
     } else if let Some(reason) = observed.stale.get(&service) {
         plan.add(Action::Reload(service), &name, reason, Some(service));
     }
+    let is_guessable = |password: &Secret| password.expose() == DEFAULT_PASSWORD;
     if missing_secrets(service, observed) {
         plan.add(Action::EnsureSecrets(service), &name, "a secret is missing", Some(service));
+    } else if service == Service::Grafana
+        && spec.generates_password
+        && observed.kept_password.as_ref().is_some_and(is_guessable)
+    {
+        let reason = "a password of its own in the place of the default one";
+        plan.add(Action::EnsureSecrets(service), &name, reason, Some(service));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Plans as users see them: what is there, what is asked for, and the steps between.
 
 use super::*;
-use crate::settings::StackSettings;
-use crate::stack::{ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::settings::{Published, StackSettings};
+use crate::stack::{Names, ObservedGrafana, ObservedImage, ObservedNetwork, ObservedVolume, PickedPort};
 use std::collections::BTreeSet;
 
 fn run() -> labels::RunId {
@@ -42,6 +42,7 @@ fn running(spec: &StackSpec) -> Observed {
         restarts: 0,
         networks: BTreeMap::from([(names.network(), "net".to_owned())]),
         volumes: container.mounts.iter().map(|mount| names.volume(mount.part)).collect::<BTreeSet<_>>(),
+        ports: vec![container.published],
     };
     let files = spec.containers.iter().flat_map(|container| {
         container.files.iter().map(|file| ((container.service, file.path.clone()), file.contents.clone()))
@@ -88,10 +89,10 @@ fn a_stack_that_is_as_it_should_be_needs_nothing() {
 fn a_changed_limit_recreates_only_its_service_and_says_which_key() {
     let observed = running(&spec());
     insta::assert_snapshot!(up(&spec_of("limits: { grafana: { memory: 1GiB } }"), &observed), @"
-    remove_container qastack-grafana: memory limit 512MiB -> 1GiB
-    create_container qastack-grafana: memory limit 512MiB -> 1GiB
+    remove_container qastack-grafana: memory limit 512 MiB -> 1 GiB: grafana is recreated, its volumes stay
+    create_container qastack-grafana: in the place of the one that goes
     ensure_secrets qastack-grafana: made where they are missing
-    start qastack-grafana: made anew; its volumes stay
+    start qastack-grafana: made anew
     ");
 }
 
@@ -119,11 +120,11 @@ fn a_new_release_replaces_the_exporter_and_its_image_and_leaves_the_others() {
     let next = StackSpec::new(&StackSettings::default(), "ba9876543210");
     insta::assert_snapshot!(up(&next, &observed), @"
     build_image qastack-test-metrics:ba9876543210: no image of this executable yet
-    remove_container qastack-test-metrics: image qastack-test-metrics:0123456789ab -> qastack-test-metrics:ba9876543210
-    create_container qastack-test-metrics: image qastack-test-metrics:0123456789ab -> qastack-test-metrics:ba9876543210
+    remove_container qastack-test-metrics: image qastack-test-metrics:0123456789ab -> qastack-test-metrics:ba9876543210: test-metrics is recreated, its volumes stay
+    create_container qastack-test-metrics: in the place of the one that goes
     put_files qastack-test-metrics: its configuration
     ensure_secrets qastack-test-metrics: made where they are missing
-    start qastack-test-metrics: made anew; its volumes stay
+    start qastack-test-metrics: made anew
     remove_image qastack-test-metrics:0123456789ab: superseded exporter image
     ");
 }
@@ -183,6 +184,52 @@ fn nothing_of_others_is_touched_and_the_owner_is_named() {
 }
 
 #[test]
+fn what_up_picked_is_remembered_and_forgotten_by_a_step_of_its_own() {
+    let mut wanted = spec_of("ports: { grafana: 3001 }");
+    let port = PickedPort { asked: Published::loopback(3000), picked: Published::loopback(3001) };
+    wanted.remembered.ports.insert(Service::Grafana, port);
+    let mut observed = running(&wanted);
+    let remember = "create_volume qastack-remembered: remember: grafana on 127.0.0.1:3001 instead of 127.0.0.1:3000";
+    assert_eq!(up(&wanted, &observed), remember);
+
+    let mut labels = labels::volume(&run(), &wanted.names, Remembered::PART);
+    labels.extend(wanted.volume_labels(Remembered::PART));
+    observed.volumes.push(ObservedVolume { name: wanted.names.volume(Remembered::PART), labels });
+    assert_eq!(up(&wanted, &observed), "");
+
+    wanted.remembered.ports.clear();
+    assert_eq!(
+        up(&wanted, &observed),
+        "remove_volume qastack-remembered: not so any more: grafana on 127.0.0.1:3001 instead of 127.0.0.1:3000"
+    );
+}
+
+#[test]
+fn a_password_that_everybody_knows_is_replaced_where_that_is_asked_and_only_then() {
+    let mut spec = spec();
+    let mut observed = running(&spec);
+    observed.kept_password = Some(Secret::new(DEFAULT_PASSWORD));
+    assert_eq!(up(&spec, &observed), "");
+    spec.generates_password = true;
+    assert_eq!(
+        up(&spec, &observed),
+        "ensure_secrets qastack-grafana: a password of its own in the place of the default one"
+    );
+    observed.kept_password = Some(Secret::new("not to be guessed"));
+    assert_eq!(up(&spec, &observed), "");
+}
+
+#[test]
+fn a_volume_of_another_project_of_ours_is_named_as_such() {
+    let name = spec().names.volume("grafana-data");
+    let labels = labels::common(&Names::new("theirs"));
+    let observed = Observed { volumes: vec![ObservedVolume { name, labels }], ..Observed::default() };
+    let error = plan_up(&spec(), &observed).expect_err("refused");
+    assert_eq!(error.code(), Code::NotOurs);
+    assert_eq!(error.message(), "the volume qastack-grafana-data is there and belongs to the qastack project theirs");
+}
+
+#[test]
 fn down_keeps_the_data_unless_it_is_asked_to_go() {
     let observed = running(&spec());
     insta::assert_snapshot!(lines(&plan_down("qastack", &observed, KeepOrRemove::Keep)), @"
@@ -211,6 +258,21 @@ fn the_hash_of_the_foreign_services_stays_from_release_to_release() {
     let spec = spec();
     let hashes = [Service::Prometheus, Service::Grafana].map(|service| spec.container(service).hash());
     insta::assert_snapshot!(hashes.join("\n"));
+}
+
+#[test]
+fn a_label_that_another_release_wrote_in_another_order_is_no_difference() {
+    let spec = spec();
+    let mut observed = running(&spec);
+    for container in &mut observed.containers {
+        let written: serde_json::Value = serde_json::from_str(&container.labels[labels::SPEC]).expect("JSON");
+        let keys = written.as_object().expect("an object").iter().rev();
+        let reversed: serde_json::Value = keys.map(|(key, value)| (key.clone(), value.clone())).collect();
+        assert_ne!(reversed.to_string(), written.to_string());
+        assert_eq!(crate::stack::container::hash(&reversed), crate::stack::container::hash(&written));
+        container.labels.insert(labels::SPEC.to_owned(), reversed.to_string());
+    }
+    assert_eq!(up(&spec, &observed), "");
 }
 
 #[test]

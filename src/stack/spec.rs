@@ -1,6 +1,7 @@
 //! Settings -> what should run: services, network, volumes, files, secrets.
 
-use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Service};
+use super::labels::Labels;
+use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Remembered, Service};
 use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, Published, StackSettings};
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ const EXPORTER_USER: (u32, u32) = (65532, 65532);
 const PROMETHEUS_USER: (u32, u32) = (65534, 65534);
 /// Grafana's own user; its image gives group 0 the right to read its program.
 const GRAFANA_USER: (u32, u32) = (472, 0);
+
+/// What Grafana's administrator has when nobody chose a password; for loopback only.
+pub const DEFAULT_PASSWORD: &str = "admin";
 
 /// A secret that is made once and kept in the secrets volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +81,10 @@ pub struct StackSpec {
     pub prometheus: PrometheusSpec,
     /// When an image is pulled.
     pub pull: PullPolicy,
+    /// What `up` chose by itself and has to know again.
+    pub remembered: Remembered,
+    /// Whether a password for Grafana is made in the place of the default one.
+    pub generates_password: bool,
 }
 
 impl StackSpec {
@@ -97,7 +105,14 @@ impl StackSpec {
             prometheus_warm_up: prometheus_files(prometheus::render_warm_up(&prometheus)),
             prometheus,
             pull: PullPolicy::Missing,
+            remembered: Remembered::default(),
+            generates_password: false,
         }
+    }
+
+    /// Labels of a volume beyond those of every volume.
+    pub fn volume_labels(&self, part: &str) -> Labels {
+        if part == Remembered::PART { self.remembered.labels() } else { Labels::new() }
     }
 
     /// A service's container.

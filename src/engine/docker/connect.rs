@@ -12,6 +12,7 @@ use bollard::errors::Error as Cause;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An engine that has not answered a ping by then hangs.
@@ -177,7 +178,7 @@ async fn attempt(candidate: &Candidate) -> Result<DockerEngine, Trouble> {
         found_by: candidate.found_by(),
     };
     let docker = docker.with_timeout(CALL_TIME_OUT).with_request_modifier(in_the_engines_alphabet);
-    Ok(DockerEngine { docker, info, relays: Relays::default(), _tunnel: tunnel })
+    Ok(DockerEngine { docker, info, relays: Relays::default(), meter: Arc::default(), _tunnel: tunnel })
 }
 
 /// A client for an endpoint, and what has to live as long as it.

@@ -22,10 +22,12 @@ mod ssh;
 pub use connect::{Choice, connect};
 
 use super::{
-    Creation, Death, Ending, Engine, EngineImage, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Transfer,
+    Creation, Death, Ending, Engine, EngineImage, EngineInfo, EngineMachine, Executed, LogLine, LogsWanted, Meter,
+    PortOwner, Transfer,
 };
 use crate::error::Result;
-use crate::stack::labels::RunId;
+use crate::settings::Published;
+use crate::stack::labels::{Labels, RunId};
 use crate::stack::{ContainerSpec, FileSpec, FileStat, Mount, Names, Observed, ObservedContainer};
 use bollard::Docker;
 use bytes::Bytes;
@@ -34,12 +36,14 @@ use lenient::Source;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A Docker engine, or one that speaks its API.
 #[derive(Debug, Clone)]
 pub struct DockerEngine {
     docker: Docker,
     info: EngineInfo,
+    meter: Arc<Meter>,
     relays: relay::Relays,
     /// What leads to an engine behind ssh.
     _tunnel: Option<ssh::Tunnel>,
@@ -58,6 +62,10 @@ impl Engine for DockerEngine {
 
     fn relay(&self, container: &str, target: &str) -> Result<SocketAddr> {
         self.relays.to(&self.docker, container, target)
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     async fn machine(&self) -> Result<EngineMachine> {
@@ -81,8 +89,12 @@ impl Engine for DockerEngine {
         self.ask(|| observe::container(self.source(), id)).await
     }
 
-    async fn port_owner(&self, port: u16) -> Option<String> {
-        self.ask(|| async { Ok(observe::port_owner(&self.docker, port).await) }).await.ok()?
+    async fn port_owner(&self, published: Published) -> Option<PortOwner> {
+        self.ask(|| async { Ok(observe::port_owner(&self.docker, published).await) }).await.ok()?
+    }
+
+    async fn volume_labels(&self, name: &str) -> Result<Option<Labels>> {
+        self.ask(|| observe::volume_labels(&self.docker, name)).await
     }
 
     async fn build_image(&self, names: &Names, reference: &str, executable: &[u8]) -> Result<()> {
@@ -117,8 +129,8 @@ impl Engine for DockerEngine {
         self.have(|| networks::remove(&self.docker, id)).await
     }
 
-    async fn create_volume(&self, run: &RunId, names: &Names, part: &str) -> Result<()> {
-        self.have(|| networks::create_volume(&self.docker, run, names, part)).await
+    async fn create_volume(&self, run: &RunId, names: &Names, part: &str, labels: &Labels) -> Result<()> {
+        self.have(|| networks::create_volume(&self.docker, run, names, part, labels)).await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<()> {

@@ -43,11 +43,13 @@ pub async fn create(docker: &Docker, run: &RunId, names: &Names) -> Result<()> {
 }
 
 /// Makes a volume; the engine answers with the one that is there, where there is one.
-pub async fn create_volume(docker: &Docker, run: &RunId, names: &Names, part: &str) -> Result<()> {
+pub async fn create_volume(docker: &Docker, run: &RunId, names: &Names, part: &str, more: &Labels) -> Result<()> {
     let name = names.volume(part);
+    let mut all = labels::volume(run, names, part);
+    all.extend(more.clone());
     let request = VolumeCreateRequest {
         name: Some(name.clone()),
-        labels: Some(labels::volume(run, names, part).into_iter().collect()),
+        labels: Some(all.into_iter().collect()),
         ..VolumeCreateRequest::default()
     };
     let there = docker.create_volume(request).await.call(|| format!("create the volume {name}"))?;

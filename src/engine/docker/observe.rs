@@ -2,13 +2,16 @@
 
 use super::failure::{Call, status};
 use super::lenient::Source;
+use crate::engine::PortOwner;
 use crate::error::Result;
+use crate::settings::Published;
+use crate::stack::labels::Labels;
 use crate::stack::{
     Names, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, Service, State, labels,
 };
 use bollard::Docker;
 use bollard::errors::Error as Cause;
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, PortBinding, PortSummary};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptions,
     ListVolumesOptions,
@@ -75,6 +78,7 @@ fn observed_container(inspect: ContainerInspectResponse) -> ObservedContainer {
     let started_at = state.started_at.filter(|text| !text.starts_with("0001-"));
     let word = state.status.unwrap_or(ContainerStateStatusEnum::EMPTY);
     let running = state.running.unwrap_or_default();
+    let bindings = inspect.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
     ObservedContainer {
         id: inspect.id.unwrap_or_default(),
         name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -96,7 +100,14 @@ fn observed_container(inspect: ContainerInspectResponse) -> ObservedContainer {
             .map(|(name, endpoint)| (name, endpoint.network_id.unwrap_or_default()))
             .collect(),
         volumes: inspect.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
+        ports: bindings.into_values().flatten().flatten().filter_map(published).collect(),
     }
+}
+
+/// Where a port is bound on the host; without an address it is bound on all of them.
+fn published(binding: PortBinding) -> Option<Published> {
+    let address = binding.host_ip.filter(|address| !address.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+    Some(Published { address: address.parse().ok()?, port: binding.host_port?.parse().ok()? })
 }
 
 fn state_of(word: ContainerStateStatusEnum, running: bool) -> State {
@@ -184,21 +195,28 @@ pub async fn image(docker: &Docker, reference: &str) -> Result<Option<ObservedIm
     }))
 }
 
-/// The container that publishes a host port, with its project.
-pub async fn port_owner(docker: &Docker, port: u16) -> Option<String> {
+/// The labels of a volume, if the engine has it.
+pub async fn volume_labels(docker: &Docker, name: &str) -> Result<Option<Labels>> {
+    match docker.inspect_volume(name).await {
+        Err(cause) if status(&cause) == Some(404) => Ok(None),
+        other => Ok(Some(sorted(other.call(|| format!("look at the volume {name}"))?.labels))),
+    }
+}
+
+/// The container that is in the way of publishing something, with its project.
+pub async fn port_owner(docker: &Docker, wanted: Published) -> Option<PortOwner> {
     let listed: Result<_, Cause> =
         docker.list_containers(None::<bollard::query_parameters::ListContainersOptions>).await;
-    let owner = listed
-        .ok()?
-        .into_iter()
-        .find(|container| container.ports.iter().flatten().any(|published| published.public_port == Some(port)))?;
-    let name = owner.names.unwrap_or_default().into_iter().next()?.trim_start_matches('/').to_owned();
+    let is_in_the_way = |port: &PortSummary| {
+        let address = port.ip.as_deref().and_then(|ip| ip.parse().ok());
+        port.public_port == Some(wanted.port) && address.is_none_or(|address| wanted.meets(address))
+    };
+    let owner = listed.ok()?.into_iter().find(|container| container.ports.iter().flatten().any(is_in_the_way))?;
+    let container = owner.names.unwrap_or_default().into_iter().next()?.trim_start_matches('/').to_owned();
     let labels = owner.labels.unwrap_or_default();
-    let project = [labels::PROJECT, "com.docker.compose.project"].into_iter().find_map(|label| labels.get(label));
-    Some(match project {
-        Some(project) => format!("the container {name} of the project {project}"),
-        None => format!("the container {name}"),
-    })
+    let ours = labels.get(labels::PROJECT);
+    let project = ours.or_else(|| labels.get("com.docker.compose.project")).cloned();
+    Some(PortOwner { container, project, is_ours: ours.is_some() })
 }
 
 fn label_filter(names: &Names) -> HashMap<String, Vec<String>> {

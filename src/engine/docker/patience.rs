@@ -30,7 +30,7 @@ impl DockerEngine {
                 Err(_) => Err(self.silent(QUESTION)),
             }
         };
-        self.repeated(limited).await
+        self.meter.during(self.repeated(limited)).await
     }
 
     /// Has something done, however long it takes, as long as the engine lives.
@@ -44,7 +44,7 @@ impl DockerEngine {
                 () = self.silence() => Err(self.silent(PING_TIME_OUT)),
             }
         };
-        self.repeated(watched).await
+        self.meter.during(self.repeated(watched)).await
     }
 
     async fn repeated<T, F>(&self, call: impl Fn() -> F) -> Result<T>

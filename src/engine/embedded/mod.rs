@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::data_dir::IfDamaged;
 use crate::secret::Secret;
+use crate::stack::labels::Labels;
 use crate::stack::{EmbeddedObserved, EmbeddedRecord, EmbeddedSpec, EmbeddedState};
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
@@ -162,6 +163,31 @@ impl EmbeddedEngine {
         let bytes = files::read(&self.admin_token()).map_err(|cause| self.trouble(&cause))?;
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+    }
+
+    /// What `up` chose by itself, as labels; empty where it chose nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn remembered(&self) -> Result<Labels> {
+        let bytes = files::read(&self.remembered_file()).map_err(|cause| self.trouble(&cause))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Writes down what `up` chose by itself, where it is not written so already.
+    ///
+    /// # Errors
+    /// The directory cannot be written to.
+    pub fn remember(&self, labels: &Labels) -> Result<()> {
+        if self.remembered()? == *labels {
+            return Ok(());
+        }
+        let text = serde_json::to_vec(labels).unwrap_or_default();
+        files::write(&self.remembered_file(), &text).map_err(|cause| self.trouble(&cause))
+    }
+
+    fn remembered_file(&self) -> PathBuf {
+        self.directory.join("remembered.json")
     }
 
     /// Starts the exporter, detached: it outlives this process and the terminal.

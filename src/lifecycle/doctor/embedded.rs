@@ -2,7 +2,7 @@
 
 use super::{Check, machine};
 use crate::engine::embedded::EmbeddedEngine;
-use crate::engine::ports::{is_free, process_on};
+use crate::engine::ports::{Port, process_on, try_port};
 use crate::lifecycle::{Figures, reach};
 use crate::settings::StackSettings;
 use crate::stack::{EmbeddedState, Service};
@@ -48,10 +48,10 @@ fn port(settings: &StackSettings, listens: Option<crate::settings::Published>) -
     if listens == Some(wanted) {
         return Check::ok(name, format!("{} of this project, at {wanted}", Service::TestMetrics));
     }
-    if is_free(wanted) {
+    if try_port(wanted) == Port::Free {
         return Check::ok(name, format!("free for {}, at {wanted}", Service::TestMetrics));
     }
-    let owner = process_on(wanted.port).unwrap_or_else(|| "a program of another user".to_owned());
+    let owner = process_on(wanted).unwrap_or_else(|| "a program of another user".to_owned());
     machine::taken(name, Service::TestMetrics, &owner)
 }
 

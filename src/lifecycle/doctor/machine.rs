@@ -62,19 +62,24 @@ pub async fn ports<E: Engine>(engine: &E, settings: &StackSettings, observed: &O
         let wanted = published(settings, service);
         let name = format!("port {}", wanted.port);
         let ours = observed.container(&settings.project, service).filter(|container| container.state == State::Running);
-        if ours.and_then(|container| container.published()) == Some(wanted) {
+        let published = ours.and_then(|container| container.published());
+        if published == Some(wanted) {
             checks.push(Check::ok(name, format!("{service} of this stack, at {wanted}")));
+        } else if let Some(elsewhere) = published {
+            // It was picked, or named by a flag; or the settings are newer than the stack.
+            let message = format!("{service} of this stack is at {elsewhere}; the settings ask for {wanted}");
+            checks.push(Check::ok(name, message));
         } else if !engine.info().is_local {
             checks.push(Check::ok(
                 name,
                 format!("{service}; ports of the engine's machine are its own to tell when it starts"),
             ));
-        } else if host_ports::is_free(wanted) {
+        } else if host_ports::try_port(wanted) == host_ports::Port::Free {
             checks.push(Check::ok(name, format!("free for {service}, at {wanted}")));
         } else {
-            let owner = match engine.port_owner(wanted.port).await {
-                Some(container) => Some(container),
-                None => host_ports::process_on(wanted.port),
+            let owner = match engine.port_owner(wanted).await {
+                Some(container) => Some(container.to_string()),
+                None => host_ports::process_on(wanted),
             };
             let owner = owner.unwrap_or_else(|| "a program of another user".to_owned());
             checks.push(taken(name, service, &owner));
@@ -110,7 +115,7 @@ pub fn login(engine: &EngineInfo, settings: &StackSettings, is_default: bool) ->
     Some(Check::warn(
         "password",
         format!("Grafana's login is {user}/admin, and {who}"),
-        "Set grafana.admin_password_file in qastack.yaml to a file with a password of your own.",
+        "Let one be made: qastack up --generate-password. Or set grafana.admin_password_file in qastack.yaml.",
     ))
 }
 

@@ -1,6 +1,7 @@
 //! The engine seen from outside, through its own command line: no code of the product's looks after itself here.
 
 use serde_json::Value;
+use std::io::Read;
 use std::process::Command;
 
 /// Runs `docker` and gives what it printed.
@@ -9,6 +10,45 @@ pub fn docker(arguments: &[&str]) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {arguments:?}: {stderr}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A file in a container.
+#[derive(Debug)]
+pub struct File {
+    /// Its name, without directories.
+    pub name: String,
+    /// Its mode.
+    pub mode: u32,
+    /// The user it belongs to.
+    pub owner: u64,
+    /// What it holds.
+    pub contents: Vec<u8>,
+}
+
+/// The files in a directory of a container, whether it runs or not.
+pub fn files(container: &str, directory: &str) -> Vec<File> {
+    let output =
+        Command::new("docker").args(["cp", &format!("{container}:{directory}"), "-"]).output().expect("docker cp");
+    assert!(output.status.success(), "{container}:{directory}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut files = Vec::new();
+    for entry in tar::Archive::new(output.stdout.as_slice()).entries().expect("an archive") {
+        let mut entry = entry.expect("an entry");
+        if entry.header().entry_type().is_file() {
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents).expect("its contents");
+            let path = entry.path().expect("a path").into_owned();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let header = entry.header();
+            files.push(File {
+                name,
+                // Without the bits that tell the kind of file.
+                mode: header.mode().expect("a mode") & 0o7777,
+                owner: header.uid().expect("an owner"),
+                contents,
+            });
+        }
+    }
+    files
 }
 
 /// What the engine knows of one object.

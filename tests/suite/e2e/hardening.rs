@@ -1,6 +1,6 @@
 //! What the engine says each container may do: as little as its service needs, whatever the image would allow.
 
-use super::docker::{docker, inspect};
+use super::docker::{docker, files, inspect};
 use super::stack::{SERVICES, Stack};
 use crate::http;
 use serde_json::{Value, json};
@@ -29,6 +29,11 @@ fn every_container_may_do_as_little_as_its_service_needs() {
         assert!(options.iter().any(|option| option.as_str().is_some_and(|o| o.starts_with("no-new-privileges"))));
         assert!(!options.iter().any(|option| option.to_string().contains("unconfined")), "{service}: {options:?}");
 
+        assert_eq!(host["MemorySwap"], host["Memory"], "{service} may swap");
+        assert!(list(&config["Env"]).iter().all(|variable| !variable.to_string().contains("DOCKER_HOST")), "{service}");
+        assert_ne!(container["AppArmorProfile"], "unconfined", "{service}");
+        let tmp = host["Tmpfs"]["/tmp"].as_str().unwrap_or_default();
+        assert!(["noexec", "nosuid", "nodev", "size="].iter().all(|option| tmp.contains(option)), "{service}: {tmp}");
         assert!(set("Memory") && set("NanoCpus") && set("PidsLimit"), "{service} has no limits: {host:#}");
         assert!(!list(&host["Ulimits"]).is_empty(), "{service} has no limit of open files");
         let restarts = host["RestartPolicy"]["MaximumRetryCount"].as_i64().unwrap_or_default();
@@ -40,15 +45,25 @@ fn every_container_may_do_as_little_as_its_service_needs() {
         }
         assert_ne!(host["NetworkMode"], "default", "{service} is on the engine's shared bridge");
         assert_eq!(host["PublishAllPorts"], false, "{service}");
-        for published in host["PortBindings"].as_object().expect("published ports").values() {
-            for binding in list(published) {
-                assert_eq!(binding["HostIp"], "127.0.0.1", "{service} is published on {binding}");
-            }
+        let published = host["PortBindings"].as_object().expect("published ports");
+        assert_eq!(published.len(), 1, "{service} needs one port: {published:?}");
+        for binding in published.values().flat_map(list) {
+            // Neither "" nor "::", which mean every address as well.
+            assert_eq!(binding["HostIp"], "127.0.0.1", "{service} is published on {binding}");
+            let port: u16 = binding["HostPort"].as_str().and_then(|port| port.parse().ok()).unwrap_or(0);
+            assert!(port >= 1024, "{service} has a port for root: {binding}");
         }
+        assert!(container["State"]["Health"]["Status"].is_string(), "{service} is never looked after");
+        let networks = container["NetworkSettings"]["Networks"].as_object().expect("networks");
+        assert_eq!(networks.keys().collect::<Vec<_>>(), [&format!("{}-network", stack.project)], "{service}");
 
         assert!(list(&host["Binds"]).iter().all(|bind| !bind.to_string().contains("\"/")), "{service}: {host:#}");
         for mount in list(&container["Mounts"]) {
-            assert_ne!(mount["Type"], "bind", "{service} sees the host's files: {mount}");
+            assert_eq!(mount["Type"], "volume", "{service} sees the host's files: {mount}");
+            assert!(
+                ["", "private", "rprivate"].contains(&mount["Propagation"].as_str().unwrap_or_default()),
+                "{mount}"
+            );
             assert!(!mount.to_string().contains("docker.sock"), "{service} sees the engine");
         }
         for variable in list(&config["Env"]) {
@@ -87,4 +102,51 @@ fn the_exporters_image_serves_by_itself_with_no_volume_and_no_arguments() {
     let address = published.trim_end_matches(":8080");
     let answer = http::get_until(address, "/metrics", |answer| answer.body.contains("\nflake_rate 0.08\n"));
     assert!(answer.body.contains("\ndefect_leakage 0.03\n"), "{}: {}", alone.trim(), answer.body);
+}
+
+#[test]
+fn logs_are_bounded_and_every_service_has_its_time_to_stop() {
+    let stack = Stack::new();
+    stack.up();
+    for (service, seconds) in [("test-metrics", 10), ("prometheus", 60), ("grafana", 35)] {
+        let container = stack.inspect(service);
+        let log = &container["HostConfig"]["LogConfig"];
+        assert_eq!(*log, json!({ "Type": "json-file", "Config": { "max-file": "3", "max-size": "10m" } }), "{service}");
+        assert_eq!(container["Config"]["StopTimeout"], seconds, "{service}");
+    }
+}
+
+#[test]
+fn the_restart_policy_is_that_of_the_settings() {
+    let stack = Stack::new();
+    stack.settings("restart: unless-stopped");
+    stack.up();
+    for service in SERVICES {
+        assert_eq!(stack.inspect(service)["HostConfig"]["RestartPolicy"]["Name"], "unless-stopped", "{service}");
+    }
+}
+
+#[test]
+fn files_are_roots_and_readable_and_nothing_more() {
+    let stack = Stack::new();
+    stack.up();
+    let seen = |service: &str, path: &str| {
+        let mut files = files(&stack.container(service), path);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        files.into_iter().map(|file| (file.name, file.mode, file.owner)).collect::<Vec<_>>()
+    };
+    let expected = |files: &[(&str, u32, u64)]| {
+        files.iter().map(|(name, mode, owner)| ((*name).to_owned(), *mode, *owner)).collect::<Vec<_>>()
+    };
+    // The program cannot be written by the user it runs as, and neither can the configuration.
+    assert_eq!(seen("test-metrics", "/qastack"), expected(&[("qastack", 0o755, 0)]));
+    assert_eq!(seen("test-metrics", "/etc/qastack"), expected(&[("serve.yaml", 0o644, 0)]));
+    let prometheus = seen("prometheus", "/etc/prometheus");
+    assert!(
+        prometheus.len() >= 2 && prometheus.iter().all(|(_, mode, owner)| (*mode, *owner) == (0o644, 0)),
+        "{prometheus:?}"
+    );
+    assert_eq!(seen("test-metrics", "/run/qastack/test-metrics"), expected(&[("admin-token", 0o400, 65532)]));
+    let secrets = [("admin-password", 0o400, 472), ("secret-key", 0o400, 472)];
+    assert_eq!(seen("grafana", "/run/qastack/grafana"), expected(&secrets));
 }

@@ -3,6 +3,7 @@
 //! `./test` makes what these need and names it in the environment. Without it each of them fails and says so;
 //! none is passed over. Every test has a stack of its own, so they run side by side.
 
+mod bad_input;
 mod changes;
 pub mod docker;
 mod doctor;
@@ -14,7 +15,10 @@ mod images;
 mod logs;
 mod moving;
 mod neighbours;
+mod plan;
+mod ports;
 mod registry;
+mod secrets;
 pub mod stack;
 mod story;
 mod trouble;

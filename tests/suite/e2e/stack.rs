@@ -47,8 +47,14 @@ impl Stack {
     /// Writes `qastack.yaml`: this stack's own lines, and these after them.
     pub fn settings(&self, more: &str) {
         let [test_metrics, prometheus, grafana] = self.ports;
+        let ports = format!("{{ test-metrics: {test_metrics}, prometheus: {prometheus}, grafana: {grafana} }}");
+        self.settings_with_ports(&ports, more);
+    }
+
+    /// The same, with ports as they are written here.
+    pub fn settings_with_ports(&self, ports: &str, more: &str) {
         let text = format!(
-            "project: {}\nports: {{ test-metrics: {test_metrics}, prometheus: {prometheus}, grafana: {grafana} }}\n\
+            "project: {}\nports: {ports}\n\
              images: {{ prometheus: '{}', grafana: '{}' }}\n{more}",
             self.project,
             needed("QASTACK_TEST_IMAGE_PROMETHEUS"),

@@ -2,22 +2,7 @@
 
 use super::docker::objects_of;
 use super::stack::{Stack, needed};
-use std::net::TcpListener;
 use std::time::Duration;
-
-#[test]
-fn a_busy_port_ends_up_before_anything_is_created() {
-    let stack = Stack::new();
-    let taken = TcpListener::bind(("127.0.0.1", stack.ports[2])).expect("the port for Grafana");
-    let envelope = stack.json(&["up"], 5);
-    assert_eq!(envelope["error"]["code"], "port_busy");
-    let message = envelope["error"]["message"].as_str().expect("a message");
-    assert!(message.contains(&stack.ports[2].to_string()), "{message}");
-    assert_eq!(objects_of(&stack.project), [""; 0]);
-
-    drop(taken);
-    stack.up();
-}
 
 #[test]
 fn an_image_that_cannot_be_had_is_named_and_nothing_is_left() {
@@ -48,23 +33,4 @@ fn a_service_that_dies_while_it_starts_ends_the_wait_at_once_with_its_last_words
     let told = envelope.to_string() + &finished.stderr;
     assert!(told.contains("grafana"), "the service is named: {told}");
     assert!(told.contains("permission denied"), "its last log lines are told: {told}");
-}
-
-#[test]
-fn a_mistake_in_the_settings_is_told_with_its_line_and_touches_nothing() {
-    let stack = Stack::new();
-    stack.settings("scrape_intervall: 15s");
-    let envelope = stack.json(&["up"], 10);
-    assert_eq!(envelope["error"]["code"], "settings_invalid");
-    let told = envelope["error"].to_string();
-    assert!(told.contains("qastack.yaml") && told.contains("line 4") && told.contains("scrape_interval"), "{told}");
-    assert_eq!(objects_of(&stack.project), [""; 0]);
-}
-
-#[test]
-fn an_engine_that_is_not_there_is_told_with_its_address() {
-    let stack = Stack::new();
-    let envelope = stack.json(&["up", "--host", "unix:///nowhere/docker.sock"], 4);
-    assert_eq!(envelope["error"]["code"], "engine_unreachable");
-    assert!(envelope["error"].to_string().contains("/nowhere/docker.sock"), "{envelope:#}");
 }

@@ -4,5 +4,6 @@
 mod logs;
 pub mod machine;
 pub mod moving;
+mod ports;
 mod story;
 mod trouble;
