@@ -46,7 +46,6 @@ missing_things() {
                 has dockerd || echo "dockerd: a second engine, on another machine as far as the network goes (package docker.io)"
                 has ip || echo "ip: network namespaces, for that engine (package iproute2)"
                 has openssl || echo "openssl: certificates, for that engine (package openssl)"
-                has podman || echo "podman: another engine that speaks the API (packages podman, netavark, aardvark-dns)"
                 ;;
         esac
     done
@@ -60,7 +59,6 @@ install_packages() {
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
     has ip || wanted+=(iproute2)
     has openssl || wanted+=(openssl)
-    has podman || wanted+=(podman netavark aardvark-dns)
     ((${#wanted[@]})) || return 0
     say "installing ${wanted[*]}"
     as_root apt-get -qq update
