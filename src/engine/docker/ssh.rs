@@ -10,14 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 
 /// How long the one login is kept after the last connection.
 const KEPT_SECONDS: u32 = 20;
 /// How long ssh may take to connect; less than an engine has to answer.
 const CONNECT_SECONDS: u32 = 6;
+
+/// How long what ssh said last is waited for, once it has ended without an answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// `ssh://[USER@]HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +138,7 @@ async fn serve(listener: UnixListener, arguments: Vec<String>, said: Arc<Mutex<S
 }
 
 /// Passes one connection on to an ssh of its own, both ways.
-async fn pass(client: UnixStream, arguments: &[String], said: &Mutex<String>) -> io::Result<()> {
+async fn pass(client: UnixStream, arguments: &[String], said: &Arc<Mutex<String>>) -> io::Result<()> {
     let mut ssh = Command::new("ssh")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -146,36 +150,38 @@ async fn pass(client: UnixStream, arguments: &[String], said: &Mutex<String>) ->
         .spawn()?;
     let pipes = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());
     let (Some(mut to_engine), Some(mut from_engine), Some(errors)) = pipes else { return Ok(()) };
+    let listening = tokio::spawn(listen(errors, Arc::clone(said)));
     let (mut from_client, mut to_client) = client.into_split();
     let there = async {
         let _ = tokio::io::copy(&mut from_client, &mut to_engine).await;
         let _ = to_engine.shutdown().await;
         drop(to_engine);
         // The answer may still come.
-        std::future::pending::<()>().await;
+        std::future::pending::<u64>().await
     };
-    let back = async {
-        let _ = tokio::io::copy(&mut from_engine, &mut to_client).await;
+    let back = async { tokio::io::copy(&mut from_engine, &mut to_client).await.unwrap_or_default() };
+    let answered = tokio::select! {
+        bytes = there => bytes,
+        bytes = back => bytes,
     };
-    let listen = async {
-        let mut lines = BufReader::new(errors).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if let Ok(mut said) = said.lock()
-                && !line.trim().is_empty()
-            {
-                line.trim().clone_into(&mut said);
-            }
-        }
-        // ssh keeps it open in the one that holds the login.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = there => {}
-        () = back => {}
-        () = listen => {}
+    if answered == 0 {
+        // It was refused: why is told before the one who waits sees the end.
+        let _ = tokio::time::timeout(LAST_WORDS, listening).await;
     }
     let _ = to_client.shutdown().await;
     Ok(())
+}
+
+/// Keeps what ssh said last. The one that holds the login keeps this open, so that it may never end.
+async fn listen(errors: ChildStderr, said: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(errors).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Ok(mut said) = said.lock()
+            && !line.trim().is_empty()
+        {
+            line.trim().clone_into(&mut said);
+        }
+    }
 }
 
 #[cfg(test)]
