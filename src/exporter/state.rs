@@ -24,6 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Uploads that are read at once. The store has one writer; more readers would only make each of them slower.
 const READERS: usize = 2;
 
+/// A plain body of at most this many bytes is worked on where it was read: that takes less than handing it on.
+const MOMENT: usize = 32 * 1024;
+
 /// The settings as they are applied now.
 #[derive(Debug, Clone)]
 pub struct InForce {
@@ -301,6 +304,25 @@ impl Exporter {
     /// 413, 408, 503, 400: see [`body::read`].
     pub async fn receive(&self, headers: &HeaderMap, body: Body, limit: u64) -> Result<Sent, Problem> {
         body::read(headers, body, limit, &self.memory).await
+    }
+
+    /// Does work on a body right here where it takes no longer than a moment, else as [`Exporter::work`] does. The work
+    /// must not wait.
+    ///
+    /// # Errors
+    /// As [`Exporter::work`].
+    pub async fn work_soon<T: Send + 'static>(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        sent: Sent,
+        work: impl FnOnce(&Self, &Sent) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let is_plain = Packing::of(headers)? == Packing::Plain && Packing::sniff(&sent.bytes) == Packing::Plain;
+        if is_plain && sent.bytes.len() <= MOMENT {
+            Ok(work(self, &sent))
+        } else {
+            self.work(headers, sent, work).await
+        }
     }
 
     /// Unpacks a body and does work on it where blocking is allowed, a few at a time.

@@ -1,7 +1,7 @@
 //! Both outcomes on the same code: which failures were noise, because the same test passed there elsewhere.
 
 use super::day::Day;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// A failure on code that the same test passed on in another report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -260,18 +260,31 @@ impl ProjectState {
         &self.tests
     }
 
-    /// Takes a test in, with its suite and, where it is known from elsewhere, the first day it was seen.
+    /// Takes tests in, each with its suite and, where it is known from elsewhere, the first day it was seen.
     /// Tests are numbered from 0, without gaps; one that is known already stays as it is.
-    pub fn register(&mut self, test: u32, suite: &str, first_day: Option<Day>) {
-        if (test as usize) < self.tests.len() {
-            return;
+    pub fn register<'s>(&mut self, tests: impl IntoIterator<Item = (u32, &'s str, Option<Day>)>) {
+        // Neighbouring tests are of one suite: its label is looked for once.
+        let mut last = None;
+        for (test, suite, first_day) in tests {
+            if (test as usize) < self.tests.len() {
+                continue;
+            }
+            let label = match last {
+                Some((name, label)) if name == suite => label,
+                _ => self.sums.suite(suite),
+            };
+            last = Some((suite, label));
+            self.put(test, TestState { suite: label, first_day, ..TestState::default() });
         }
-        self.restore(test, suite, TestState { first_day, ..TestState::default() });
     }
 
     /// Puts a stored test back, counted as it is.
     pub fn restore(&mut self, test: u32, suite: &str, mut state: TestState) {
         state.suite = self.sums.suite(suite);
+        self.put(test, state);
+    }
+
+    fn put(&mut self, test: u32, state: TestState) {
         let index = test as usize;
         if self.tests.len() <= index {
             self.tests.resize_with(index + 1, TestState::default);

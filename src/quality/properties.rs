@@ -52,7 +52,7 @@ fn rules() -> CompiledRules {
 
 fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
     let mut state = ProjectState::default();
-    (0..TESTS).for_each(|test| state.register(test, if test % 2 == 0 { "even" } else { "odd" }, None));
+    state.register((0..TESTS).map(|test| (test, if test % 2 == 0 { "even" } else { "odd" }, None)));
     let mut codes: HashMap<u8, CodeOutcomes> = HashMap::new();
     for report in reports {
         let facts = ReportFacts {

@@ -133,7 +133,7 @@ pub(super) fn register_tests_of(connection: &Connection, live: &mut Live, projec
     let mut rows = tests.query((project, state.tests().len() as i64))?;
     while let Some(row) = rows.next()? {
         let suite = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        state.register(row.get(0)?, suite, Some(Day(row.get(2)?)));
+        state.register([(row.get(0)?, suite, Some(Day(row.get(2)?)))]);
     }
     Ok(())
 }

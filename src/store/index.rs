@@ -7,6 +7,7 @@ use crate::reports::{TestIdentity, TestPlace};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The first 16 bytes of the SHA-256 of some parts, told apart by their lengths.
 pub(super) fn hash<'a>(parts: impl IntoIterator<Item = Option<&'a [u8]>>) -> Hash {
@@ -59,13 +60,16 @@ pub(super) struct Index {
     projects: HashMap<String, KnownProject>,
 }
 
+/// The numbers of a project's tests, by their fingerprints.
+type TestNumbers = foldhash::HashMap<Hash, u32>;
+
 /// A project that the index knows.
 #[derive(Debug)]
 pub(super) struct KnownProject {
     pub(super) id: i64,
     pub(super) default_branch: Option<String>,
     /// The numbers of its tests, by their fingerprints; nothing until a report needs them.
-    tests: Option<HashMap<Hash, u32>>,
+    tests: Option<TestNumbers>,
 }
 
 impl Index {
@@ -94,7 +98,7 @@ impl Index {
                     KnownProject {
                         id: connection.last_insert_rowid(),
                         default_branch: None,
-                        tests: Some(HashMap::new()),
+                        tests: Some(TestNumbers::default()),
                     }
                 }
             };
@@ -113,7 +117,7 @@ impl Index {
 #[derive(Debug)]
 pub(super) struct NewTest {
     pub(super) number: u32,
-    pub(super) suite: String,
+    pub(super) place: Arc<TestPlace>,
     pub(super) first_day: Day,
 }
 
@@ -123,7 +127,7 @@ impl KnownProject {
         &mut self,
         connection: &Connection,
         day: Day,
-        tests: impl Iterator<Item = (&'a Hash, &'a TestIdentity)>,
+        tests: impl ExactSizeIterator<Item = (&'a Hash, &'a TestIdentity)>,
     ) -> Result<(Vec<u32>, Vec<NewTest>), StoreError> {
         let known = match &mut self.tests {
             Some(known) => known,
@@ -133,7 +137,7 @@ impl KnownProject {
             "INSERT INTO test (project_id, number, fingerprint, suite, class, name, file, variant, first_day) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
-        let (mut numbers, mut new) = (Vec::new(), Vec::new());
+        let (mut numbers, mut new) = (Vec::with_capacity(tests.len()), Vec::new());
         for (fingerprint, test) in tests {
             let next = known.len() as u32;
             let number = *known.entry(*fingerprint).or_insert(next);
@@ -141,14 +145,14 @@ impl KnownProject {
             if number == next {
                 let TestPlace { suite, class, file, variant } = &*test.place;
                 insert.execute((self.id, number, fingerprint, suite, class, &test.name, file, variant, day.0))?;
-                new.push(NewTest { number, suite: suite.clone(), first_day: day });
+                new.push(NewTest { number, place: Arc::clone(&test.place), first_day: day });
             }
         }
         Ok((numbers, new))
     }
 }
 
-fn read_tests(connection: &Connection, project: i64) -> Result<HashMap<Hash, u32>, StoreError> {
+fn read_tests(connection: &Connection, project: i64) -> Result<TestNumbers, StoreError> {
     let mut statement = connection.prepare_cached("SELECT fingerprint, number FROM test WHERE project_id = ?1")?;
     let tests = statement.query_map([project], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(tests.collect::<Result<_, _>>()?)

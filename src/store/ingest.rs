@@ -368,9 +368,9 @@ impl Storing {
             project.key.clone_from(&self.prepared.new.project);
         }
         project.default_branch = default_branch;
-        for test in new_tests {
-            project.state.register(test.number, &test.suite, Some(test.first_day));
-        }
+        project
+            .state
+            .register(new_tests.iter().map(|test| (test.number, test.place.suite.as_str(), Some(test.first_day))));
         live.fold(connection, &report)
     }
 }

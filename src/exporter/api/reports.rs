@@ -79,11 +79,16 @@ pub async fn upload(
     let boundary = form::boundary(&headers)?;
     let is_form = boundary.is_some();
     let sent = exporter.receive_upload(&headers, body).await?;
-    let read = exporter.work(&headers, sent, move |exporter, sent| match boundary {
-        None => Ok((None, vec![read_report(exporter, None, sent)?])),
-        Some(boundary) => read_form(exporter, sent, &boundary),
-    });
-    let (meta_part, read) = match read.await? {
+    let read = match boundary {
+        None => {
+            let read = exporter.work_soon(&headers, sent, |exporter, sent| read_report(exporter, None, sent));
+            read.await?.map(|report| (None, vec![report]))
+        }
+        Some(boundary) => {
+            exporter.work(&headers, sent, move |exporter, sent| read_form(exporter, sent, &boundary)).await?
+        }
+    };
+    let (meta_part, read) = match read {
         Ok(read) => read,
         Err(Refused::Problem(problem)) => return Err(problem),
         Err(Refused::Unreadable { file, unreadable, bytes }) => {
