@@ -3,7 +3,7 @@
 use super::access::{Access, Holder, TokenHash};
 use super::body::{self, BodyLimits, Memory, Packing, Sent};
 use super::clock::Clock;
-use super::metrics::Rendered;
+use super::metrics::{Overflow, Rendered, Top};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::sample_store::SampleStore;
@@ -106,6 +106,8 @@ pub struct Exporter {
     exchange: Arc<Semaphore>,
     pace: Pace,
     web: Option<Arc<Web>>,
+    overflow: Overflow,
+    top: Arc<Top>,
     rendered: Mutex<Option<Rendered>>,
 }
 
@@ -132,6 +134,8 @@ impl Exporter {
             readers: Arc::new(Semaphore::new(READERS)),
             exchange: Arc::new(Semaphore::new(1)),
             pace: Pace::default(),
+            overflow: Overflow::default(),
+            top: Arc::default(),
             rendered: Mutex::new(None),
         }
     }
@@ -411,6 +415,14 @@ impl Exporter {
         if lock(&self.sample).take().is_some() {
             tracing::info!("the first real input has arrived: the sample data is put away");
         }
+    }
+
+    pub(super) fn overflow(&self) -> &Overflow {
+        &self.overflow
+    }
+
+    pub(super) fn top(&self) -> &Arc<Top> {
+        &self.top
     }
 
     pub(super) fn rendered(&self) -> Option<Rendered> {

@@ -16,7 +16,7 @@ pub use engine_choice::EngineChoice;
 pub use figures::{FiguresSettings, NameRule};
 pub use gate::{GateSettings, ImportSettings, Share};
 pub use layers::{Layers, Origin, Override};
-pub use serve::{HistorySettings, LoadedServe, Reading, ServeSettings, UploadSettings, load_serve};
+pub use serve::{HistorySettings, LoadedServe, MetricsSettings, Reading, ServeSettings, UploadSettings, load_serve};
 pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
 pub use values::{Memory, Period, Published, Restart};
 

@@ -32,6 +32,8 @@ pub struct ServeSettings {
     pub uploads: UploadSettings,
     /// How long what was uploaded is kept.
     pub history: HistorySettings,
+    /// What `/metrics` shows on demand.
+    pub metrics: MetricsSettings,
 }
 
 impl Default for ServeSettings {
@@ -46,6 +48,7 @@ impl Default for ServeSettings {
             figures: FiguresSettings::default(),
             uploads: UploadSettings::default(),
             history: HistorySettings::default(),
+            metrics: MetricsSettings::default(),
         }
     }
 }
@@ -110,6 +113,27 @@ impl Default for HistorySettings {
     }
 }
 
+/// What `/metrics` shows on demand.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// How many of the flakiest tests are shown by their names, 20 at most: each name is a series of its own.
+    pub top_flaky: u8,
+}
+
+impl MetricsSettings {
+    /// Holds the bound.
+    ///
+    /// # Errors
+    /// The path of the key, and what is wrong with it.
+    pub(super) fn check(&self) -> std::result::Result<(), (&'static str, String)> {
+        match self.top_flaky {
+            0..=20 => Ok(()),
+            _ => Err(("metrics.top_flaky", "20 is the most: each is a series of its own".to_owned())),
+        }
+    }
+}
+
 /// The exporter's settings as read, and the hash of the file they came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedServe {
@@ -161,6 +185,9 @@ impl ServeSettings {
             return wrong(key, what);
         }
         if let Err((key, what)) = self.figures.name_rules() {
+            return wrong(key, what);
+        }
+        if let Err((key, what)) = self.metrics.check() {
             return wrong(key, what);
         }
         let uploads = &self.uploads;
@@ -244,6 +271,8 @@ mod tests {
             ("allowed_hosts: ['*']", "allowed_hosts"),
             ("uploads: { sent: 1GiB }", "uploads.inflated"),
             ("listen: here", "listen"),
+            ("metrics: { top_flaky: 21 }", "metrics.top_flaky"),
+            ("uploads: { rate: 0 }", "line 1"),
             ("figures: { flake_window: 1h }", "figures.flake_window"),
         ] {
             let error = load(yaml, &[]).unwrap_err();

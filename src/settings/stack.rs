@@ -1,7 +1,10 @@
 //! What should run: the keys of `qastack.yaml`, their defaults and their rules.
 
 use super::image_reference::{is_image_reference, names_a_registry};
-use super::{EngineChoice, FiguresSettings, GateSettings, ImportSettings, Memory, Period, Published, Restart};
+use super::{
+    EngineChoice, FiguresSettings, GateSettings, HistorySettings, ImportSettings, Memory, MetricsSettings, Period,
+    Published, Restart,
+};
 use crate::exporter::defect_list::FieldMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +41,10 @@ pub struct StackSettings {
     pub import: ImportSettings,
     /// Whether sample reports show until the first real input.
     pub sample_data: bool,
+    /// How long the exporter keeps what was uploaded.
+    pub history: HistorySettings,
+    /// What the exporter's metrics show on demand.
+    pub metrics: MetricsSettings,
     /// What each service may use.
     pub limits: Limits,
 }
@@ -57,6 +64,8 @@ impl Default for StackSettings {
             gate: GateSettings::default(),
             import: ImportSettings::default(),
             sample_data: true,
+            history: HistorySettings::default(),
+            metrics: MetricsSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -243,6 +252,7 @@ impl StackSettings {
         self.gate.check().map_err(|(path, message)| Problem::new(path, message))?;
         let columns = self.import.columns.iter().map(|(field, column)| (field.as_str(), column.as_str()));
         FieldMap::new(columns).map_err(|message| Problem::new("import.columns", message))?;
+        self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;
         self.check_ports()?;
         self.check_images()?;
         self.check_limits()?;

@@ -183,6 +183,8 @@ pub(super) fn exporter_config(
         data_dir: &'a str,
         figures: &'a crate::settings::FiguresSettings,
         sample_data: bool,
+        history: &'a crate::settings::HistorySettings,
+        metrics: &'a crate::settings::MetricsSettings,
         admin_token_file: String,
         allowed_hosts: Vec<String>,
     }
@@ -197,6 +199,8 @@ pub(super) fn exporter_config(
         data_dir,
         figures: &settings.figures,
         sample_data: settings.sample_data,
+        history: &settings.history,
+        metrics: &settings.metrics,
         admin_token_file,
         allowed_hosts,
     };

@@ -13,6 +13,9 @@ export QASTACK_PROMTOOL=$programs/usr/bin/promtool
 export QASTACK_COMPOSE=$programs/usr/bin/docker-compose
 export QASTACK_REGISTRY=$programs/usr/bin/docker-registry
 
+# Checks a running API against its document. From PyPI, in a directory of its own.
+schemathesis=$environment/schemathesis/bin/schemathesis
+
 say() { printf '\n== %s\n' "$*"; }
 
 as_root() {
@@ -38,6 +41,7 @@ missing_things() {
                 [[ -x $QASTACK_PROMTOOL ]] || echo "promtool: checks metrics, configuration and rules (package promtool)"
                 has systemd-analyze || echo "systemd-analyze: judges the rendered unit (package systemd)"
                 [[ -x $QASTACK_REGISTRY ]] || echo "docker-registry: a real registry for the tests (package docker-registry)"
+                [[ -x $schemathesis ]] || echo "schemathesis: checks the API against docs/openapi.yaml (from PyPI; package python3-venv)"
                 [[ -x $QASTACK_COMPOSE ]] || echo "docker-compose: what users look at the stack with (package docker-compose, 2.x)"
                 ;;
             engine)
@@ -55,6 +59,8 @@ install_packages() {
     local wanted=()
     has cc || wanted+=(build-essential)
     has shellcheck || wanted+=(shellcheck)
+    # Where Python is without pip, a virtual environment cannot be made.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     has systemd-analyze || wanted+=(systemd)
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
     has ip || wanted+=(iproute2)
@@ -65,6 +71,17 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${wanted[@]}" >/dev/null
     # Newer releases of Debian have the client in a package of its own.
     has docker || as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y docker-cli >/dev/null
+}
+
+# Installs what tests/schemathesis/requirements.txt pins, again when that changed.
+fetch_schemathesis() {
+    local pinned=tests/schemathesis/requirements.txt installed=$environment/schemathesis/requirements.txt
+    if [[ -x $schemathesis ]] && cmp -s "$pinned" "$installed"; then return 0; fi
+    say "installing schemathesis from PyPI"
+    rm -rf "$environment/schemathesis"
+    python3 -m venv "$environment/schemathesis"
+    "$environment/schemathesis/bin/pip" install --quiet --disable-pip-version-check --requirement "$pinned"
+    cp "$pinned" "$installed"
 }
 
 fetch_programs() {

@@ -39,7 +39,14 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], b
     try_send(address, method, path, headers, body).unwrap_or_else(|error| panic!("{method} {address}{path}: {error}"))
 }
 
-fn try_send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {
+/// Sends a request that may not be answered.
+pub fn try_send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

@@ -141,22 +141,23 @@ async fn receive(passing: &Passing, headers: &HeaderMap, mut body: Body) -> Resu
         file.write_all(&chunk).await.map_err(|error| no_room(&error))?;
     }
     file.flush().await.map_err(|error| no_room(&error))?;
-    if announced.is_some_and(|announced| announced[..] != hash.finalize()[..]) {
+    if announced[..] != hash.finalize()[..] {
         let detail = "what came is not what was sent: its hash is not the one in Content-Digest";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "digest_mismatch", detail));
+        return Err(Problem::new(StatusCode::CONFLICT, "digest_mismatch", detail));
     }
     Ok(bytes)
 }
 
-/// The SHA-256 in `Content-Digest: sha-256=:BASE64:`, where there is one.
-fn announced(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Problem> {
-    let Some(value) = headers.get(CONTENT_DIGEST) else { return Ok(None) };
+/// The SHA-256 in `Content-Digest: sha-256=:BASE64:`. Nothing takes a store's place without it.
+fn announced(headers: &HeaderMap) -> Result<Vec<u8>, Problem> {
     let read = || {
-        let encoded = value.to_str().ok()?.trim().strip_prefix("sha-256=:")?.strip_suffix(':')?;
+        let encoded =
+            headers.get(CONTENT_DIGEST)?.to_str().ok()?.trim().strip_prefix("sha-256=:")?.strip_suffix(':')?;
         STANDARD.decode(encoded).ok().filter(|hash| hash.len() == 32)
     };
-    read().map(Some).ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST, "digest_invalid", "Content-Digest is not sha-256=:BASE64:")
+    read().ok_or_else(|| {
+        let detail = "Content-Digest has to be sha-256=:BASE64:, the hash of what is sent";
+        Problem::new(StatusCode::BAD_REQUEST, "digest_invalid", detail)
     })
 }
 

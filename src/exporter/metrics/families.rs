@@ -1,7 +1,7 @@
 //! The families about tests and defects.
 //!
-//! Projects beyond the cap, and suites and branches of projects for which there is no room, are left out of the
-//! series and counted; the two unlabelled figures always count all of them.
+//! Projects beyond the cap, and projects, suites and branches for which there is no room, are left out of the series
+//! and counted; the two unlabelled figures always count all of them.
 
 use crate::exporter::Shown;
 use crate::exporter::exposition::{Exposition, Family, Kind};
@@ -15,6 +15,15 @@ const PROJECTS: usize = 50;
 
 /// Series that a page may have, as far as projects, suites and branches make them.
 const SERIES: usize = 2_000;
+
+/// Series that each project makes, besides one for each kind of defect: its figures, its histogram, and single ones.
+const OF_A_PROJECT: usize = RATIOS.len() + BOUNDS.len() + 3 + 5;
+
+/// Series that each suite makes.
+const OF_A_SUITE: usize = TESTS.len();
+
+/// Series that each branch makes: executions of the window and of all time by outcome, flaky ones, runs.
+const OF_A_BRANCH: usize = 4 + 4 + 1 + 2;
 
 /// Upper bounds of the duration buckets, in seconds.
 const BOUNDS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
@@ -31,8 +40,8 @@ struct Project<'a> {
     branches: Vec<(&'a str, DayBucket, DayBucket)>,
 }
 
-/// Writes every family about what is shown.
-pub(super) fn write(page: &mut Exposition, shown: &Shown, now: i64) {
+/// Writes every family about what is shown. Returns how many projects, suites and branches have no series.
+pub(super) fn write(page: &mut Exposition, shown: &Shown, now: i64) -> usize {
     let all = shown.figures(now);
     let of_all = |name| all.as_ref().and_then(|figures| figures.value(name)).unwrap_or(f64::NAN);
     // Their names and help texts are what the world was promised; they are shares, 0 to 1.
@@ -56,6 +65,7 @@ pub(super) fn write(page: &mut Exposition, shown: &Shown, now: i64) {
         "Projects, suites and branches without series of their own, to bound them",
     )
     .sample(&[], left_out as f64);
+    left_out
 }
 
 /// The projects with series, the ones with the newest reports first, each with as much detail as there is room for.
@@ -76,19 +86,22 @@ fn chosen<'a>(shown: &'a Shown, rules: &Rules, now: i64) -> (Vec<Project<'a>>, u
             suites: sums.suites(now, rules),
             branches: branches(sums, rules, now),
         };
-        // About how many series each kind of label makes.
-        let (own, suites, branches) = (48, project.suites.len() * 5, project.branches.len() * 17);
-        room = room.saturating_sub(own);
-        if suites > room {
+        let own = OF_A_PROJECT + sums.defects.by_label().len();
+        if own > room {
+            left_out += 1;
+            continue;
+        }
+        room -= own;
+        if project.suites.len() * OF_A_SUITE > room {
             left_out += project.suites.len();
             project.suites.clear();
         }
-        room = room.saturating_sub(project.suites.len() * 5);
-        if branches > room {
+        room -= project.suites.len() * OF_A_SUITE;
+        if project.branches.len() * OF_A_BRANCH > room {
             left_out += project.branches.len();
             project.branches.clear();
         }
-        room = room.saturating_sub(project.branches.len() * 17);
+        room -= project.branches.len() * OF_A_BRANCH;
         projects.push(project);
     }
     projects.sort_by_key(|project| project.key);
@@ -96,63 +109,63 @@ fn chosen<'a>(shown: &'a Shown, rules: &Rules, now: i64) -> (Vec<Project<'a>>, u
 }
 
 fn branches<'a>(sums: &'a ProjectSums, rules: &Rules, now: i64) -> Vec<(&'a str, DayBucket, DayBucket)> {
-    let mut ever: BTreeMap<&str, DayBucket> = BTreeMap::new();
-    for (_, label, bucket) in sums.buckets() {
-        ever.entry(label).or_default().merge(bucket);
-    }
     let mut window = sums.branches(now, rules);
-    ever.into_iter()
-        .map(|(label, bucket)| (label, window.remove(label).map(|sums| sums.executions).unwrap_or_default(), bucket))
-        .collect()
+    // Sums of all time: single days are forgotten, and a counter must not go back then.
+    let ever = sums.lifetime().map(|(label, bucket)| {
+        let window = window.remove(label).map(|sums| sums.executions).unwrap_or_default();
+        (label, window, bucket.clone())
+    });
+    let mut branches: Vec<_> = ever.collect();
+    branches.sort_by_key(|(label, _, _)| *label);
+    branches
 }
 
+/// The families of one figure each, with a series for each project.
+const RATIOS: [(&str, &str, FigureName); 12] = [
+    ("qa_flake_ratio", "Flaky tests among the decided ones, in the window", FigureName::FlakeRate),
+    (
+        "qa_flaky_execution_ratio",
+        "Executions that were flaky among the decisive ones, in the window",
+        FigureName::FlakyExecutionRatio,
+    ),
+    ("qa_pass_ratio", "Executions that passed among the decisive ones, in the window", FigureName::PassRatio),
+    ("qa_skipped_ratio", "Executions that were skipped among all, in the window", FigureName::SkippedRatio),
+    (
+        "qa_defect_leakage_ratio",
+        "Valid defects found in production among all, in the window",
+        FigureName::DefectLeakage,
+    ),
+    (
+        "qa_defect_removal_efficiency_ratio",
+        "Valid defects found before the release among all, in the window",
+        FigureName::RemovalEfficiency,
+    ),
+    (
+        "qa_test_recovery_seconds",
+        "From a test's first failure to its next pass on the default branch, in the mean, in the window",
+        FigureName::RecoveryTime,
+    ),
+    (
+        "qa_test_duration_p50_seconds",
+        "Half of the executions take at most this, in the window",
+        FigureName::TestDurationP50,
+    ),
+    (
+        "qa_test_duration_p95_seconds",
+        "95 % of the executions take at most this, in the window",
+        FigureName::TestDurationP95,
+    ),
+    ("qa_run_duration_p95_seconds", "95 % of the reports take at most this, in the window", FigureName::RunDurationP95),
+    ("qa_defect_age_seconds", "The mean age of the valid open defects", FigureName::OpenDefectAge),
+    (
+        "qa_change_failure_ratio",
+        "Deployments that led to an incident or were rolled back, among all, in the window",
+        FigureName::ChangeFailureRatio,
+    ),
+];
+
 fn ratios(page: &mut Exposition, projects: &[Project<'_>]) {
-    for (family, help, name) in [
-        ("qa_flake_ratio", "Flaky tests among the decided ones, in the window", FigureName::FlakeRate),
-        (
-            "qa_flaky_execution_ratio",
-            "Executions that were flaky among the decisive ones, in the window",
-            FigureName::FlakyExecutionRatio,
-        ),
-        ("qa_pass_ratio", "Executions that passed among the decisive ones, in the window", FigureName::PassRatio),
-        ("qa_skipped_ratio", "Executions that were skipped among all, in the window", FigureName::SkippedRatio),
-        (
-            "qa_defect_leakage_ratio",
-            "Valid defects found in production among all, in the window",
-            FigureName::DefectLeakage,
-        ),
-        (
-            "qa_defect_removal_efficiency_ratio",
-            "Valid defects found before the release among all, in the window",
-            FigureName::RemovalEfficiency,
-        ),
-        (
-            "qa_test_recovery_seconds",
-            "From a test's first failure to its next pass on the default branch, in the mean, in the window",
-            FigureName::RecoveryTime,
-        ),
-        (
-            "qa_test_duration_p50_seconds",
-            "Half of the executions take at most this, in the window",
-            FigureName::TestDurationP50,
-        ),
-        (
-            "qa_test_duration_p95_seconds",
-            "95 % of the executions take at most this, in the window",
-            FigureName::TestDurationP95,
-        ),
-        (
-            "qa_run_duration_p95_seconds",
-            "95 % of the reports take at most this, in the window",
-            FigureName::RunDurationP95,
-        ),
-        ("qa_defect_age_seconds", "The mean age of the valid open defects", FigureName::OpenDefectAge),
-        (
-            "qa_change_failure_ratio",
-            "Deployments that led to an incident or were rolled back, among all, in the window",
-            FigureName::ChangeFailureRatio,
-        ),
-    ] {
+    for (family, help, name) in RATIOS {
         let mut family = page.gauge(family, help);
         for project in projects {
             // No data is NaN and never 0; the series is there, so that a panel says "no data" and not "no such thing".
@@ -161,16 +174,19 @@ fn ratios(page: &mut Exposition, projects: &[Project<'_>]) {
     }
 }
 
+type Count = fn(&WindowSums) -> u64;
+
+/// The families about tests, with a series for each suite.
+const TESTS: [(&str, &str, Count); 5] = [
+    ("qa_tests", "Tests that were seen in the window, skipped or not", |sums| sums.seen_tests),
+    ("qa_decided_tests", "Tests that passed or failed in the window", |sums| sums.decided_tests),
+    ("qa_flaky_tests", "Tests with a flaky execution in the window", |sums| sums.flaky_tests),
+    ("qa_broken_tests", "Tests that failed each time they were decided in the window", |sums| sums.broken_tests),
+    ("qa_new_tests", "Tests seen for the first time in the window", |sums| sums.new_tests),
+];
+
 fn tests(page: &mut Exposition, projects: &[Project<'_>]) {
-    type Count = fn(&WindowSums) -> u64;
-    let families: [(&'static str, &str, Count); 5] = [
-        ("qa_tests", "Tests that were seen in the window, skipped or not", |sums| sums.seen_tests),
-        ("qa_decided_tests", "Tests that passed or failed in the window", |sums| sums.decided_tests),
-        ("qa_flaky_tests", "Tests with a flaky execution in the window", |sums| sums.flaky_tests),
-        ("qa_broken_tests", "Tests that failed each time they were decided in the window", |sums| sums.broken_tests),
-        ("qa_new_tests", "Tests seen for the first time in the window", |sums| sums.new_tests),
-    ];
-    for (name, help, count) in families {
+    for (name, help, count) in TESTS {
         let mut family = page.gauge(name, help);
         for project in projects {
             for (suite, sums) in &project.suites {
@@ -242,7 +258,7 @@ fn durations(page: &mut Exposition, projects: &[Project<'_>]) {
         page.family("qa_test_duration_seconds", Kind::Histogram, "How long decisive executions of tests took");
     for project in projects {
         let mut durations = DurationHistogram::default();
-        for (_, _, bucket) in project.sums.buckets() {
+        for (_, bucket) in project.sums.lifetime() {
             durations.merge(&bucket.durations);
         }
         let cumulated = durations.cumulative(&BOUNDS);

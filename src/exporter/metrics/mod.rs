@@ -1,10 +1,15 @@
 //! `GET /metrics`: every figure and count, in Prometheus' words, with bounded labels.
 //!
 //! The page is made from the store's snapshot, which no writer holds up, and kept until the snapshot changes or the
-//! second is over. No test's name, commit or run is ever a label.
+//! second is over. No commit or run is ever a label, and a test's
+//! name only where the settings ask for it.
 
 mod families;
 mod own;
+mod top;
+
+pub(super) use own::Overflow;
+pub(super) use top::Top;
 
 use super::Exporter;
 use super::exposition::{CONTENT_TYPE, Exposition};
@@ -45,7 +50,9 @@ async fn page(exporter: &Exporter) -> Bytes {
         return kept.body;
     }
     let mut page = Exposition::new();
-    families::write(&mut page, &shown, now);
+    let left_out = families::write(&mut page, &shown, now);
+    exporter.overflow().see(left_out);
+    top::write(&mut page, exporter.top(), &shown, now, exporter.in_force().settings.metrics.top_flaky);
     own::write(&mut page, exporter);
     let body = Bytes::from(page.finish());
     exporter.keep_rendered(Rendered { at: now, snapshots, body: body.clone() });

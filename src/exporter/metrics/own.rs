@@ -3,6 +3,24 @@
 use crate::exporter::Exporter;
 use crate::exporter::exposition::Exposition;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Labels that found no room, counted from page to page.
+#[derive(Debug, Default)]
+pub struct Overflow(Mutex<(usize, u64)>);
+
+impl Overflow {
+    /// Notes how many labels a page leaves out: those that the page before did not leave out are new.
+    pub(super) fn see(&self, left_out: usize) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.1 += left_out.saturating_sub(seen.0) as u64;
+        seen.0 = left_out;
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+}
 
 /// Writes every family about the exporter itself.
 pub(super) fn write(page: &mut Exposition, exporter: &Exporter) {
@@ -21,9 +39,11 @@ pub(super) fn write(page: &mut Exposition, exporter: &Exporter) {
         for (code, count) in &totals.warnings {
             warnings.sample(&[("code", code)], *count as f64);
         }
-        page.gauge("qastack_store_size_bytes", "Bytes that the store occupies on disk")
+        page.gauge("qastack_db_size_bytes", "Bytes that the store occupies on disk")
             .sample(&[], exporter.file().map_or(0.0, |file| bytes_on_disk(file) as f64));
     }
+    page.counter("qastack_label_overflow_total", "Projects, suites and branches that found no room for series")
+        .sample(&[], exporter.overflow().total() as f64);
     page.gauge("process_start_time_seconds", "When the process started, in seconds since 1970")
         .sample(&[], exporter.started_at() as f64);
     if let Some(bytes) = resident_bytes() {
