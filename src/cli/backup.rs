@@ -1,6 +1,7 @@
 //! `qastack backup`: everything of a team in one file.
 
 use super::exporter::ExporterArgs;
+use super::moving::BesidesArgs;
 use super::stack::ChosenEngine;
 use super::{Context, moving, stack};
 use crate::engine::docker::DockerEngine;
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
 use crate::exporter::client::store::SILENCE;
-use crate::lifecycle::{self, Besides, Cancel, Home, Lock};
+use crate::lifecycle::{self, Cancel, Home, Lock};
 use crate::output::Answer;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,12 +20,8 @@ pub struct BackupArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
     backup: PathBuf,
-    /// Grafana's and Prometheus' data too; both are stopped for the copy
-    #[arg(long)]
-    with_volumes: bool,
-    /// Secrets too: the exporter's token, Grafana's password and key
-    #[arg(long)]
-    with_secrets: bool,
+    #[command(flatten)]
+    besides: BesidesArgs,
     /// Write over a file that is there
     #[arg(long)]
     force: bool,
@@ -41,7 +38,7 @@ pub async fn run(arguments: BackupArgs, context: &Context) -> Result<Answer> {
     }
     let settings = stack::load_settings(context)?.settings;
     let _lock = Lock::acquire(&lifecycle::state_directory(), &settings.project, "backup")?;
-    let besides = Besides { volumes: arguments.with_volumes, secrets: arguments.with_secrets };
+    let besides = arguments.besides.meant();
     let file = &arguments.backup;
     let report = if arguments.exporter.names_another() {
         let (url, token) = arguments.exporter.reach(context).await?;

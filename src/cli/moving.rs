@@ -9,10 +9,29 @@ use crate::exit_code::Code;
 use crate::exporter::client::Client;
 use crate::exporter::client::store::SILENCE;
 use crate::grafana::GrafanaSpec;
-use crate::lifecycle::{self, Cancel, Containers, Credentials};
+use crate::lifecycle::{self, Besides, Cancel, Containers, Credentials};
 use crate::output::Output;
 use crate::settings::StackSettings;
 use crate::stack::{Names, StackSpec};
+use clap::Args;
+
+/// What is wanted besides store, dashboards and settings.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BesidesArgs {
+    /// Grafana's and Prometheus' data too; both are stopped for that
+    #[arg(long)]
+    with_volumes: bool,
+    /// Secrets too: the exporter's token, Grafana's password and key
+    #[arg(long)]
+    with_secrets: bool,
+}
+
+impl BesidesArgs {
+    /// What was typed.
+    pub fn meant(self) -> Besides {
+        Besides { volumes: self.with_volumes, secrets: self.with_secrets }
+    }
+}
 
 /// A client for the project's exporter, which has to run. A token that was given goes before the engine's.
 pub async fn client(engine: &ChosenEngine, settings: &StackSettings, exporter: &ExporterArgs) -> Result<Client> {

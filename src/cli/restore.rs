@@ -1,6 +1,7 @@
 //! `qastack restore`: a backup back into a stack that runs.
 
 use super::exporter::ExporterArgs;
+use super::moving::BesidesArgs;
 use super::stack::ChosenEngine;
 use super::{Context, moving, stack};
 use crate::backup::Unpacked;
@@ -8,7 +9,7 @@ use crate::engine::docker::DockerEngine;
 use crate::error::Result;
 use crate::exporter::client::Client;
 use crate::exporter::client::store::SILENCE;
-use crate::lifecycle::{self, Besides, Cancel, Home, Lock, Restore, RestoreReport};
+use crate::lifecycle::{self, Cancel, Home, Lock, Restore, RestoreReport};
 use crate::output::Answer;
 use crate::settings::DEFAULT_FILE;
 use crate::store::SCHEMA_VERSION;
@@ -22,12 +23,8 @@ pub struct RestoreArgs {
     /// The file that qastack backup wrote
     #[arg(value_name = "FILE")]
     backup: PathBuf,
-    /// Grafana's and Prometheus' data too, where the backup has them
-    #[arg(long)]
-    with_volumes: bool,
-    /// Secrets too, where the backup has them
-    #[arg(long)]
-    with_secrets: bool,
+    #[command(flatten)]
+    besides: BesidesArgs,
     /// Replace what is there: a store that is not empty, dashboards that were edited, settings that differ
     #[arg(long)]
     force: bool,
@@ -45,7 +42,7 @@ pub async fn run(arguments: RestoreArgs, context: &Context) -> Result<Answer> {
     let opened = tokio::task::spawn_blocking(move || Unpacked::open(&file, &state_directory, SCHEMA_VERSION)).await;
     let backup = opened.map_err(|_| moving::broke_off())??;
     let settings_file = context.globals.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    let besides = Besides { volumes: arguments.with_volumes, secrets: arguments.with_secrets };
+    let besides = arguments.besides.meant();
     let restore = |exporter| Restore {
         backup: &backup,
         exporter,
