@@ -1,4 +1,4 @@
-//! Who may do what: bearer tokens, of which only a hash is kept.
+//! Who may do what: tokens, of which only a hash is kept. Who reads may send one as a password, too.
 //!
 //! Every token is compared as SHA-256 and in constant time. Without a token nothing is taken in; where none is
 //! configured at all, the answer says how to configure one. It must never log or answer a token.
@@ -57,6 +57,11 @@ impl Access {
             .is_some_and(|hash| self.admin.is_some_and(|admin| hash.is(&admin)) || find(&hash).is_some())
     }
 
+    /// Whether there is a token that lets things in.
+    pub fn has_token(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// Lets the holder of a token pass who may do this, to this project where it is about one.
     ///
     /// # Errors
@@ -68,18 +73,27 @@ impl Access {
         project: Option<&str>,
         find: impl FnOnce(&TokenHash) -> Option<Token>,
     ) -> Result<Holder, Problem> {
-        let Some(secret) = bearer(headers) else {
-            return Err(match &self.admin {
-                Some(_) => refused("a token is needed").hint("Send Authorization: Bearer TOKEN."),
-                None => none_configured(),
+        // A browser sends a password by itself wherever it is led, so that a password may only ever read.
+        let secret = bearer(headers)
+            .map(str::to_owned)
+            .or_else(|| user(headers).map(|(_, password)| password).filter(|_| scope == Scope::Read));
+        let Some(secret) = secret else {
+            return Err(match (&self.admin, scope) {
+                (Some(_), Scope::Read) => refused("a token is needed", scope)
+                    .hint("Send Authorization: Bearer TOKEN; in a browser, the token is the password, of any user."),
+                (Some(_), _) => refused("a token is needed", scope).hint("Send Authorization: Bearer TOKEN."),
+                (None, _) => none_configured(scope),
             });
         };
-        let hash = TokenHash::of(secret);
+        let hash = TokenHash::of(&secret);
         if self.admin.is_some_and(|admin| hash.is(&admin)) {
             return Ok(Holder { id: None });
         }
         let Some(token) = find(&hash) else {
-            return Err(if self.admin.is_some() { refused("the token is not known") } else { none_configured() });
+            return Err(match self.admin {
+                Some(_) => refused("the token is not known", scope),
+                None => none_configured(scope),
+            });
         };
         // A token for one project may do nothing that is about all of them.
         let covers = project.map_or(token.project.is_none(), |project| token.covers(project));
@@ -109,14 +123,24 @@ pub fn new_secret() -> Result<String, getrandom::Error> {
     Ok(format!("qastack_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-fn none_configured() -> Problem {
-    refused("no token is configured, so nothing is taken in")
-        .hint("Write a token to a file and name it in admin_token_file or QASTACK_ADMIN_TOKEN_FILE.")
+fn none_configured(scope: Scope) -> Problem {
+    let detail = match scope {
+        Scope::Read => "no token is configured, and reading needs one from beyond this machine",
+        _ => "no token is configured, so nothing is taken in",
+    };
+    refused(detail, scope).hint("Write a token to a file and name it in admin_token_file or QASTACK_ADMIN_TOKEN_FILE.")
 }
 
-fn refused(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "token_refused", detail)
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"qastack\""))
+fn refused(detail: &str, scope: Scope) -> Problem {
+    let challenge = |challenge| (header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let mut problem = Problem::new(StatusCode::UNAUTHORIZED, "token_refused", detail);
+    if scope == Scope::Read {
+        // With this a browser asks for a password, and sends it along from then on.
+        let (name, value) = challenge("Basic realm=\"qastack\", charset=\"UTF-8\"");
+        problem = problem.header(name, value);
+    }
+    let (name, value) = challenge("Bearer realm=\"qastack\"");
+    problem.header(name, value)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -182,6 +206,20 @@ mod tests {
         ] {
             assert_eq!(code(&access, wrong), Some("token_refused"), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_password_reads_and_does_nothing_else() {
+        let access = Access::new(Some(TokenHash::of("correct horse")));
+        let may = |scope, credentials: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(credentials)).parse().unwrap());
+            access.authorize(&headers, scope, None, |_| None).is_ok()
+        };
+        assert!(may(Scope::Read, "anybody:correct horse") && may(Scope::Read, ":correct horse"));
+        assert!(!may(Scope::Ingest, "anybody:correct horse") && !may(Scope::Admin, "anybody:correct horse"));
+        assert!(!may(Scope::Read, "correct horse:") && !may(Scope::Read, "correct horse"));
+        assert!(!may(Scope::Read, "anybody:wrong"));
     }
 
     fn token(scopes: &[Scope], project: Option<&str>) -> Token {

@@ -3,6 +3,7 @@
 //! Headers that tell a browser to trust nothing here; 404 and 405 as problems; a panic becomes a 500 and the
 //! process lives. It must never look into a request's body.
 
+use super::page;
 use super::problem::Problem;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -16,7 +17,7 @@ pub const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-         object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -28,6 +29,7 @@ pub const HEADERS: [(HeaderName, &str); 5] = [
 pub async fn finish(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
@@ -45,10 +47,14 @@ pub async fn finish(request: Request, next: Next) -> Response {
             .into_response()
         }
     };
+    let reads_pages = page::problem::wants_page(&path, &headers);
     if is_wordless(&response) {
         // What the framework refuses by itself (an address it cannot decode) is told in the same form.
         let status = response.status();
         response = Problem::new(status, "request_invalid", "the request cannot be understood").into_response();
+    }
+    if reads_pages {
+        response = page::problem::as_page(response);
     }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod answers;
 pub mod api;
+mod asking;
 pub mod body;
 pub mod client;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod exposition;
 pub mod form;
 pub mod guard;
 pub mod health;
+mod ingest_state;
 pub mod log;
 pub mod metrics;
 pub mod pace;
@@ -30,5 +32,7 @@ mod shown;
 mod state;
 pub mod web;
 
+pub use asking::Asking;
+pub use ingest_state::{IngestState, state_of_ingest};
 pub use shown::Shown;
 pub use state::{Exporter, InForce};

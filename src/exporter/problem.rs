@@ -71,6 +71,21 @@ impl Problem {
         self
     }
 
+    /// What the status is called.
+    pub fn title(&self) -> &'static str {
+        self.0.title
+    }
+
+    /// What happened, to what.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What to do about it.
+    pub fn hinted(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The documented word.
     pub fn code(&self) -> &'static str {
         self.0.code
@@ -83,7 +98,11 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(&self.0)).into_response();
         let answer = response.headers_mut();
         answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        answer.extend(self.0.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        for (name, value) in &self.0.headers {
+            answer.append(name, value.clone());
+        }
+        // Whoever finishes the answer may tell the same in another form.
+        response.extensions_mut().insert(self);
         response
     }
 }

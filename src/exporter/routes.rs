@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub fn router(exporter: Arc<Exporter>) -> Router {
     Router::new()
         .route("/", get(page::index))
-        .route("/assets/page.css", get(page::style))
+        .route("/badge/{badge}", get(page::badge))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -34,6 +34,7 @@ pub fn router(exporter: Arc<Exporter>) -> Router {
         .route("/api/v1/store", get(store::copy).put(store::replace))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{token}", delete(tokens::revoke))
+        .merge(page::routes())
         .fallback(answers::not_found)
         .method_not_allowed_fallback(answers::method_not_allowed)
         // Bodies are read with limits of our own.

@@ -9,7 +9,7 @@ use super::web::Web;
 use super::{connections, retention, routes};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::settings::{LoadedServe, ServeSettings};
+use crate::settings::{LoadedServe, Reading, ServeSettings};
 use crate::store::{Retention, Store, StoreOptions};
 use jiff::Timestamp;
 use std::future::Future;
@@ -49,14 +49,15 @@ where
 {
     let Outside { listener, clock, web, surroundings, stop, mut reload } = outside;
     let web = web.map(Arc::new);
-    let exporter = Arc::new(Exporter::new(apply(loaded)?, clock, web.clone()));
+    let in_container = surroundings.container;
+    let exporter = Arc::new(Exporter::new(apply(loaded, in_container)?, clock, web.clone()));
     // Connections are taken while the store opens, so that a probe is told "starting" and not "refused".
     let opening = open_store(Arc::clone(&exporter), surroundings);
     let reloading = tokio::spawn({
         let exporter = Arc::clone(&exporter);
         async move {
             while let Some(next) = reload().await {
-                put_in_force(&exporter, next).await;
+                put_in_force(&exporter, next, in_container).await;
             }
         }
     });
@@ -105,7 +106,10 @@ where
 }
 
 /// Turns settings into what handlers use. A token file that cannot be read means that nothing is taken in.
-fn apply(loaded: LoadedServe) -> Result<InForce> {
+fn apply(mut loaded: LoadedServe, in_container: bool) -> Result<InForce> {
+    if in_container && loaded.settings.reading == Reading::Loopback {
+        loaded.settings.reading = Reading::Open;
+    }
     let access = access(&loaded.settings);
     InForce::new(loaded, access).map_err(|(path, what)| Error::new(Code::SettingsInvalid, format!("{path}: {what}")))
 }
@@ -124,9 +128,9 @@ fn access(settings: &ServeSettings) -> Access {
     }
 }
 
-async fn put_in_force(exporter: &Exporter, next: Result<LoadedServe>) {
+async fn put_in_force(exporter: &Exporter, next: Result<LoadedServe>, in_container: bool) {
     let before = exporter.in_force();
-    match next.and_then(apply) {
+    match next.and_then(|next| apply(next, in_container)) {
         Ok(next) => {
             if next.settings.listen != before.settings.listen || next.settings.data_dir != before.settings.data_dir {
                 tracing::warn!("listen and data_dir changed: they hold after a restart");

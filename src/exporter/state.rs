@@ -1,10 +1,12 @@
 //! What all handlers share: the store, the sample, the settings in force, and the bounds on work.
 
-use super::access::{Access, Holder, TokenHash};
+use super::Asking;
+use super::access::{Access, Holder, TokenHash, user};
 use super::body::{self, BodyLimits, Memory, Packing, Sent};
 use super::clock::Clock;
 use super::metrics::{Overflow, Rendered, Top};
 use super::pace::Pace;
+use super::page::Kept;
 use super::problem::Problem;
 use super::sample_store::SampleStore;
 use super::shown::Shown;
@@ -16,6 +18,7 @@ use crate::store::{Rejection, Retention, Scope, Snapshot, Store};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -26,6 +29,9 @@ const READERS: usize = 2;
 
 /// A plain body of at most this many bytes is worked on where it was read: that takes less than handing it on.
 const MOMENT: usize = 32 * 1024;
+
+/// Refused uploads that are remembered.
+const REFUSED: usize = 10;
 
 /// The settings as they are applied now.
 #[derive(Debug, Clone)]
@@ -109,6 +115,8 @@ pub struct Exporter {
     overflow: Overflow,
     top: Arc<Top>,
     rendered: Mutex<Option<Rendered>>,
+    pages: Kept,
+    refused: Mutex<VecDeque<(i64, Rejection)>>,
 }
 
 /// Whether what is stored outlives the process.
@@ -137,6 +145,8 @@ impl Exporter {
             overflow: Overflow::default(),
             top: Arc::default(),
             rendered: Mutex::new(None),
+            pages: Kept::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -176,6 +186,7 @@ impl Exporter {
         let (rules, retention) = (in_force.rules.clone(), in_force.retention());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         *lock(&self.rendered) = None;
+        self.pages.clear();
         if let Some(store) = self.open_store() {
             store.set_retention(retention);
             self.refresh_sample(&store.snapshot()).await;
@@ -193,6 +204,7 @@ impl Exporter {
     pub fn keep_settings(&self, reload_error: String) {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         *in_force = Arc::new(InForce { reload_error: Some(reload_error), ..InForce::clone(&in_force) });
+        self.pages.clear();
     }
 
     /// The store, once it is open.
@@ -279,15 +291,38 @@ impl Exporter {
     ///
     /// # Errors
     /// 401 and 403 in words.
-    pub fn authorize_reading(&self, headers: &HeaderMap, project: Option<&str>) -> Result<(), Problem> {
-        match self.in_force().settings.reading {
-            Reading::Open => Ok(()),
-            Reading::Token => self.authorize(headers, Scope::Read, project).map(drop),
-        }
+    pub fn authorize_reading(&self, asking: &Asking, project: Option<&str>) -> Result<(), Problem> {
+        let is_open = match self.in_force().settings.reading {
+            Reading::Open => true,
+            Reading::Loopback => asking.from_here,
+            Reading::Token => false,
+        };
+        // Whoever came in as a user of the port was asked for the password already.
+        let is_user =
+            || self.web().is_some_and(|web| !web.in_force().users.is_empty()) && user(&asking.headers).is_some();
+        let is_open = is_open || is_user();
+        if is_open { Ok(()) } else { self.authorize(&asking.headers, Scope::Read, project).map(drop) }
+    }
+
+    /// The pages that were made last.
+    pub fn pages(&self) -> &Kept {
+        &self.pages
+    }
+
+    /// The uploads that were refused last, newest first, each with its moment.
+    pub fn refused(&self) -> Vec<(i64, Rejection)> {
+        lock(&self.refused).iter().rev().cloned().collect()
     }
 
     /// Counts an upload that was refused. A store that cannot count it has said why in the log.
     pub async fn count_rejection(&self, rejection: Rejection) {
+        {
+            let mut refused = lock(&self.refused);
+            if refused.len() == REFUSED {
+                refused.pop_front();
+            }
+            refused.push_back((self.now(), rejection.clone()));
+        }
         let Some(store) = self.open_store() else { return };
         if let Err(error) = store.count_rejection(rejection).await {
             tracing::warn!(%error, "a refused upload could not be counted");

@@ -28,6 +28,7 @@ mod properties;
 mod ranking;
 mod rules;
 mod tests_state;
+mod trend;
 
 pub use buckets::{DayBucket, DayCounts, Recoveries};
 pub use code::{CodeOutcomes, FlakyFailure};
@@ -39,3 +40,4 @@ pub use project::{Deployments, DistinctTests, Observation, ProjectState, Project
 pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, wilson_lower_bound};
 pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, Standing};
 pub use tests_state::{FlakeEvent, FlakeKind, TestDay, TestState};
+pub use trend::{TrendPoint, has_a_past, trend};

@@ -22,7 +22,8 @@ pub struct ServeSettings {
     pub allowed_hosts: Vec<String>,
     /// A file with the administrator's token. Without it nothing is taken in.
     pub admin_token_file: Option<PathBuf>,
-    /// Who may read figures and lists over the API; `/metrics` and the page are open to whoever reaches the port.
+    /// Who may read the pages, the badges, and figures and lists over the API; `/metrics` is open to whoever reaches
+    /// the port.
     pub reading: Reading,
     /// Whether sample reports show until the first real input.
     pub sample_data: bool,
@@ -43,7 +44,7 @@ impl Default for ServeSettings {
             data_dir: None,
             allowed_hosts: Vec::new(),
             admin_token_file: None,
-            reading: Reading::Open,
+            reading: Reading::Loopback,
             sample_data: true,
             figures: FiguresSettings::default(),
             uploads: UploadSettings::default(),
@@ -57,8 +58,11 @@ impl Default for ServeSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
-    /// Whoever reaches the port, which is published on loopback unless somebody chose otherwise.
+    /// Whoever reaches the port.
     Open,
+    /// Whoever asks from this machine; everybody else needs a token, as with `token`. Within a container nobody seems
+    /// to ask from this machine, and whoever publishes the port decides: there it is `open`.
+    Loopback,
     /// Holders of a token with the scope `read`.
     Token,
 }

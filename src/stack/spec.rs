@@ -3,7 +3,7 @@
 use super::labels::Labels;
 use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Remembered, Service};
 use crate::prometheus::{self, PrometheusSpec};
-use crate::settings::{BUILD, Period, Published, StackSettings};
+use crate::settings::{BUILD, Period, Published, Reading, StackSettings};
 use std::collections::BTreeMap;
 
 /// Where the secrets volume is mounted, in the services that need one.
@@ -187,6 +187,8 @@ pub(super) fn exporter_config(
         metrics: &'a crate::settings::MetricsSettings,
         admin_token_file: String,
         allowed_hosts: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reading: Option<Reading>,
     }
     let published = settings.ports.test_metrics;
     let mut allowed_hosts =
@@ -203,6 +205,9 @@ pub(super) fn exporter_config(
         metrics: &settings.metrics,
         admin_token_file,
         allowed_hosts,
+        // What others can reach is read with a token alone. A process sees by itself who asks from this machine; in a
+        // container nobody seems to.
+        reading: (listen.is_none() && !published.is_loopback()).then_some(Reading::Token),
     };
     // Plain maps, lists and text always serialise.
     serde_yaml::to_string(&config).unwrap_or_default()

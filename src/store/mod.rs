@@ -37,7 +37,7 @@ mod writer;
 pub use error::StoreError;
 pub use exchange::IfFull;
 pub use model::*;
-pub use reader::{Ranking, Reader};
+pub use reader::{DefectPage, Ranking, Reader};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use snapshot::{ProjectSnapshot, Snapshot};
 pub use views::*;

@@ -123,6 +123,37 @@ pub struct ReportSummary {
     pub warnings: Vec<String>,
 }
 
+/// A report in the list of those received last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedReport {
+    /// The project's key.
+    pub project: String,
+    /// Its number.
+    pub id: i64,
+    /// The number of its run.
+    pub run_id: i64,
+    /// The CI system's key of the run.
+    pub run: Option<String>,
+    /// The branch.
+    pub branch: Option<String>,
+    /// The job.
+    pub job: Option<String>,
+    /// The format's word.
+    pub format: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was received, in seconds since 1970.
+    pub received_at: i64,
+    /// Its executions.
+    pub counts: Counts,
+    /// Executions that passed only after a failed attempt.
+    pub flaky: u64,
+    /// Tests that were not known before.
+    pub new_tests: u64,
+    /// The reader's warnings, each as `line: text`.
+    pub warnings: Vec<String>,
+}
+
 /// One execution of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunExecution {
@@ -143,6 +174,9 @@ pub struct RunExecution {
 /// A test in a list, with its counts in the window of the figures about tests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TestSummary {
+    /// Its number in the project: what a list goes on after.
+    #[serde(skip)]
+    pub number: u32,
     /// The test's fingerprint: its key in addresses.
     pub fingerprint: String,
     /// The test.

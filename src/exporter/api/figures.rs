@@ -1,14 +1,14 @@
 //! The figures, each with what it is made of, and why a figure is what it is.
 
 use super::{ListQuery, project_key, refused_by_store};
-use crate::exporter::Exporter;
 use crate::exporter::problem::Problem;
+use crate::exporter::{Asking, Exporter};
 use crate::quality::{Figure, FigureName, Unit};
 use crate::store::Explanation;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -48,8 +48,8 @@ pub struct BranchQuery {
 }
 
 /// `GET /api/v1/figures`: of all projects together.
-pub async fn of_all(State(exporter): State<Arc<Exporter>>, headers: HeaderMap) -> Result<Json<FiguresAnswer>, Problem> {
-    exporter.authorize_reading(&headers, None)?;
+pub async fn of_all(State(exporter): State<Arc<Exporter>>, asking: Asking) -> Result<Json<FiguresAnswer>, Problem> {
+    exporter.authorize_reading(&asking, None)?;
     exporter.store()?;
     let shown = exporter.shown().await;
     let figures = shown.figures(exporter.now()).ok_or_else(Exporter::starting)?;
@@ -67,10 +67,10 @@ pub async fn of_project(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
     query: Result<Query<BranchQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<FiguresAnswer>, Problem> {
     let project = project_key(project)?;
-    exporter.authorize_reading(&headers, Some(&project))?;
+    exporter.authorize_reading(&asking, Some(&project))?;
     let Query(BranchQuery { branch }) = query.map_err(super::query_invalid)?;
     let shown = exporter.shown().await;
     let store = shown.store()?;
@@ -104,9 +104,9 @@ pub async fn explain_of_all(
     State(exporter): State<Arc<Exporter>>,
     Path(figure): Path<String>,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<ExplanationAnswer>, Problem> {
-    explain(exporter, None, figure, query, headers).await
+    explain(exporter, None, figure, query, asking).await
 }
 
 /// `GET /api/v1/projects/{project}/figures/{figure}`.
@@ -114,9 +114,9 @@ pub async fn explain_of_project(
     State(exporter): State<Arc<Exporter>>,
     Path((project, figure)): Path<(String, String)>,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<ExplanationAnswer>, Problem> {
-    explain(exporter, Some(project_key(project)?), figure, query, headers).await
+    explain(exporter, Some(project_key(project)?), figure, query, asking).await
 }
 
 async fn explain(
@@ -124,9 +124,9 @@ async fn explain(
     project: Option<String>,
     figure: String,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<ExplanationAnswer>, Problem> {
-    exporter.authorize_reading(&headers, project.as_deref())?;
+    exporter.authorize_reading(&asking, project.as_deref())?;
     let limit = query.map_err(super::query_invalid)?.limit()?;
     let name = FigureName::from_word(&figure).ok_or_else(|| {
         let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
@@ -143,7 +143,7 @@ async fn explain(
     Ok(Json(ExplanationAnswer { project, sample: shown.sample, explanation }))
 }
 
-pub(super) fn unknown_project(project: &str) -> Problem {
+pub(in crate::exporter) fn unknown_project(project: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown", format!("there is no project {project:?}"))
         .hint("A project begins to exist with the first report or defect list that is pushed to it.")
 }

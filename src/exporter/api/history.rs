@@ -1,8 +1,8 @@
 //! What was taken in, for people and for CI: projects, runs, tests, defects.
 
 use super::{ListQuery, project_key, query_invalid, refused_by_store};
-use crate::exporter::Exporter;
 use crate::exporter::problem::Problem;
+use crate::exporter::{Asking, Exporter};
 use crate::reports::TestIdentity;
 use crate::store::{
     BranchSummary, ClassifiedDefect, ProjectSummary, Ranking, Reader, RunDetail, RunQuery, RunSummary, StoreError,
@@ -11,15 +11,15 @@ use crate::store::{
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use std::sync::Arc;
 
 type Listed<T> = Result<Json<Vec<T>>, Problem>;
 
 /// `GET /api/v1/projects`.
-pub async fn projects(State(exporter): State<Arc<Exporter>>, headers: HeaderMap) -> Listed<ProjectSummary> {
-    exporter.authorize_reading(&headers, None)?;
+pub async fn projects(State(exporter): State<Arc<Exporter>>, asking: Asking) -> Listed<ProjectSummary> {
+    exporter.authorize_reading(&asking, None)?;
     exporter.shown().await.store()?.read(|reader| reader.projects()).await.map(Json).map_err(refused_by_store)
 }
 
@@ -27,9 +27,9 @@ pub async fn projects(State(exporter): State<Arc<Exporter>>, headers: HeaderMap)
 pub async fn branches(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Listed<BranchSummary> {
-    ask(&exporter, project, &headers, |reader, project, _| reader.branches(project)).await
+    ask(&exporter, project, &asking, |reader, project, _| reader.branches(project)).await
 }
 
 /// Which runs are asked for.
@@ -46,22 +46,22 @@ pub async fn runs(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
     query: Result<Query<RunsQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Listed<RunSummary> {
     let Query(RunsQuery { branch, before, limit }) = query.map_err(query_invalid)?;
     let limit = ListQuery { limit }.limit()?;
     let query = RunQuery { branch, before, limit };
-    ask(&exporter, project, &headers, move |reader, project, _| reader.runs(project, &query)).await
+    ask(&exporter, project, &asking, move |reader, project, _| reader.runs(project, &query)).await
 }
 
 /// `GET /api/v1/projects/{project}/runs/{run}`.
 pub async fn run(
     State(exporter): State<Arc<Exporter>>,
     Path((project, run)): Path<(String, String)>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<RunDetail>, Problem> {
     let run: i64 = run.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, "unknown", "a run is a number"))?;
-    ask(&exporter, project, &headers, move |reader, project, _| reader.run(project, run)).await
+    ask(&exporter, project, &asking, move |reader, project, _| reader.run(project, run)).await
 }
 
 /// Which tests are asked for.
@@ -92,7 +92,7 @@ pub async fn tests(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
     query: Result<Query<TestsQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Listed<TestSummary> {
     let Query(TestsQuery { q, ranking, limit }) = query.map_err(query_invalid)?;
     let limit = ListQuery { limit }.limit()?;
@@ -101,7 +101,7 @@ pub async fn tests(
         RankingWord::Broken => Ranking::Broken,
         RankingWord::Slowest => Ranking::Slowest,
     });
-    ask(&exporter, project, &headers, move |reader, project, now| match ranking {
+    ask(&exporter, project, &asking, move |reader, project, now| match ranking {
         Some(ranking) if q.is_empty() => reader.ranked(project, ranking, now, limit),
         Some(ranking) => {
             let mut ranked = reader.ranked(project, ranking, now, RANKED)?;
@@ -125,10 +125,10 @@ pub async fn flaky(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Listed<TestSummary> {
     let limit = query.map_err(query_invalid)?.limit()?;
-    ask(&exporter, project, &headers, move |reader, project, now| reader.ranked(project, Ranking::Flaky, now, limit))
+    ask(&exporter, project, &asking, move |reader, project, now| reader.ranked(project, Ranking::Flaky, now, limit))
         .await
 }
 
@@ -137,10 +137,10 @@ pub async fn test(
     State(exporter): State<Arc<Exporter>>,
     Path((project, fingerprint)): Path<(String, String)>,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Result<Json<TestHistory>, Problem> {
     let limit = query.map_err(query_invalid)?.limit()?;
-    ask(&exporter, project, &headers, move |reader, project, now| reader.history(project, &fingerprint, now, limit))
+    ask(&exporter, project, &asking, move |reader, project, now| reader.history(project, &fingerprint, now, limit))
         .await
 }
 
@@ -149,21 +149,21 @@ pub async fn defects(
     State(exporter): State<Arc<Exporter>>,
     Path(project): Path<String>,
     query: Result<Query<ListQuery>, QueryRejection>,
-    headers: HeaderMap,
+    asking: Asking,
 ) -> Listed<ClassifiedDefect> {
     let limit = query.map_err(query_invalid)?.limit()?;
-    ask(&exporter, project, &headers, move |reader, project, _| reader.defects(project, limit)).await
+    ask(&exporter, project, &asking, move |reader, project, _| reader.defects(project, limit)).await
 }
 
 /// Asks the store that is shown about a project, beside the writer.
 async fn ask<T: Send + 'static>(
     exporter: &Exporter,
     project: String,
-    headers: &HeaderMap,
+    asking: &Asking,
     question: impl FnOnce(&Reader<'_>, &str, i64) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<Json<T>, Problem> {
     let project = project_key(project)?;
-    exporter.authorize_reading(headers, Some(&project))?;
+    exporter.authorize_reading(asking, Some(&project))?;
     let (shown, now) = (exporter.shown().await, exporter.now());
     let answer = shown.store()?.read(move |reader| question(reader, &project, now)).await;
     answer.map(Json).map_err(refused_by_store)

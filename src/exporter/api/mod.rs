@@ -11,6 +11,8 @@ pub mod reports;
 pub mod store;
 pub mod tokens;
 
+pub(super) use figures::unknown_project;
+
 use super::Exporter;
 use super::problem::Problem;
 use crate::store::StoreError;
@@ -78,7 +80,7 @@ impl ListQuery {
     }
 }
 
-fn query_invalid(rejection: QueryRejection) -> Problem {
+pub(super) fn query_invalid(rejection: QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "query_invalid", rejection.body_text())
 }
 

@@ -5,8 +5,8 @@ use super::{LATEST, project_key, refused_by_store};
 use crate::exporter::Exporter;
 use crate::exporter::body::Sent;
 use crate::exporter::form::{self, FormFile};
+use crate::exporter::page::words::not_counted_because;
 use crate::exporter::problem::Problem;
-use crate::quality::Standing;
 use crate::reports::{Counts, TestRun, Unreadable, Warning};
 use crate::store::{NewReport, Receipt, Rejection, RunMeta};
 use axum::Json;
@@ -125,13 +125,7 @@ type Told = (Option<String>, crate::reports::Format, Vec<Warning>, u64);
 
 impl ReportAnswer {
     fn new(receipt: Receipt, (file, format, warnings, warnings_left_out): Told) -> Self {
-        let held_out_because = match receipt.standing {
-            Standing::Counts => None,
-            Standing::HeldOut => {
-                Some("almost every test of a first attempt failed: taken for an outage, not for results")
-            }
-            Standing::OutOfScope => Some("its branch is not among those that figures.branches names"),
-        };
+        let held_out_because = not_counted_because(receipt.standing);
         Self { file, receipt, format, warnings, warnings_left_out, held_out_because }
     }
 }

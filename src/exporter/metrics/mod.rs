@@ -11,6 +11,8 @@ mod top;
 pub(super) use own::Overflow;
 pub(super) use top::Top;
 
+pub(super) use own::bytes_on_disk;
+
 use super::Exporter;
 use super::exposition::{CONTENT_TYPE, Exposition};
 use super::problem::Problem;

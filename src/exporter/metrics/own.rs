@@ -52,7 +52,7 @@ pub(super) fn write(page: &mut Exposition, exporter: &Exporter) {
 }
 
 /// The store's file and the log of what is not yet merged into it.
-fn bytes_on_disk(file: &Path) -> u64 {
+pub(in crate::exporter) fn bytes_on_disk(file: &Path) -> u64 {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
     [file, Path::new(&log)].iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum()

@@ -98,7 +98,7 @@ impl Reader<'_> {
         Ok(self.classified(project, &rules, &|_| true, limit)?.0)
     }
 
-    fn classified(
+    pub(super) fn classified(
         &self,
         project: &str,
         rules: &CompiledRules,

@@ -2,18 +2,21 @@
 
 mod behind;
 mod explain;
+mod lists;
 mod runs;
 mod tests;
 
+pub use lists::DefectPage;
 pub use tests::Ranking;
 
 use super::error::StoreError;
 use super::live::Live;
 use super::model::Token;
+use super::snapshot::Snapshot;
 use super::views::{BranchSummary, ProjectSummary};
 use super::writer::Shared;
 use rusqlite::Connection;
-use std::sync::{PoisonError, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 /// A connection that only reads, and the folded state.
 pub struct Reader<'a> {
@@ -28,6 +31,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn live(&self) -> RwLockReadGuard<'_, Live> {
         self.shared.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `/metrics` reads: the sums as of the last commit.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot()
     }
 
     /// All projects, by key.

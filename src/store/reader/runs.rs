@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Failures of one run that are read.
 const FAILURES: usize = 500;
 
-const RUN: &str = "SELECT id, run_key, attempt, job, shard, environment, variant, branch, commit_sha, tree_sha, \
+pub(super) const RUN: &str = "SELECT id, run_key, attempt, job, shard, environment, variant, branch, commit_sha, tree_sha, \
     pull_request, ci_provider, ci_url, at, received_at, project_id FROM run";
 
 impl Reader<'_> {
@@ -51,7 +51,7 @@ impl Reader<'_> {
         self.with_reports(run).map(|(run, _)| run)
     }
 
-    fn with_reports(&self, mut run: RunSummary) -> Result<(RunSummary, Vec<ReportSummary>), StoreError> {
+    pub(super) fn with_reports(&self, mut run: RunSummary) -> Result<(RunSummary, Vec<ReportSummary>), StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, format, bytes, received_at, passed, failed, errors, skipped, flaky, microseconds, warnings \
              FROM report WHERE run_id = ?1 ORDER BY id",
@@ -149,7 +149,7 @@ fn add(left: Counts, right: Counts) -> Counts {
     }
 }
 
-fn read_run(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
+pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     Ok(RunSummary {
         id: row.get(0)?,
         run: row.get(1)?,

@@ -106,6 +106,7 @@ impl Reader<'_> {
         let Facts { ranked, is_flaky, is_broken, first_day, last_day } = facts;
         let (fingerprint, test) = self.identity(project, ranked.test)?;
         Ok(TestSummary {
+            number: ranked.test,
             fingerprint,
             test,
             score: ranked.score,

@@ -12,7 +12,7 @@ fn every_answer_tells_a_browser_to_trust_nothing() {
         (
             "content-security-policy",
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-             object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         ),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
@@ -63,7 +63,8 @@ fn only_the_listed_methods_are_possible() {
             assert_eq!(answer.status != 405, is_allowed, "{method} {path}: {}", answer.status);
             if !is_allowed {
                 assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
-                assert_eq!(answer.headers["content-type"], "application/problem+json");
+                let kind = if path == "/" { "text/html; charset=utf-8" } else { "application/problem+json" };
+                assert_eq!(answer.headers["content-type"], kind, "{method} {path}");
             }
         }
     }

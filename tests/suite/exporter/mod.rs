@@ -14,6 +14,7 @@ mod load;
 mod manners;
 mod openapi;
 mod outage;
+mod page;
 mod producers;
 mod program;
 mod retention;

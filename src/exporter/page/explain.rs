@@ -1,0 +1,126 @@
+//! Why a figure is what it is: its definition, its numbers, and the tests, defects and runs behind it.
+
+use super::frame::{Frame, Link, Tab};
+use super::judged::{self, Context, Shown};
+use super::one_test::Reason;
+use super::rows::{DefectRow, RunRow, TestRow};
+use super::test_lists::NoQuery;
+use super::view::{View, show};
+use super::{address, words};
+use crate::exporter::api::query_invalid;
+use crate::exporter::problem::Problem;
+use crate::exporter::{Asking, Exporter};
+use crate::quality::FigureName;
+use crate::store::StoreError;
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Tests or defects that are shown.
+const SHOWN: usize = 20;
+
+#[derive(Template)]
+#[template(path = "page/explain.html")]
+struct Explain {
+    frame: Frame,
+    of: String,
+    figure: Shown,
+    definition: &'static str,
+    parts: Vec<(String, String)>,
+    rules_version: String,
+    tests: Vec<(String, TestRow, Vec<Reason>)>,
+    defects: Vec<DefectRow>,
+    held_out: Vec<RunRow>,
+    left_out: u64,
+    others: Vec<Link>,
+}
+
+/// `GET /figures/{figure}`.
+pub async fn of_all(
+    State(exporter): State<Arc<Exporter>>,
+    Path(figure): Path<String>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+    asking: Asking,
+) -> Result<Response, Problem> {
+    explain(&exporter, None, &figure, query, &asking).await
+}
+
+/// `GET /projects/{project}/figures/{figure}`.
+pub async fn of_project(
+    State(exporter): State<Arc<Exporter>>,
+    Path((project, figure)): Path<(String, String)>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+    asking: Asking,
+) -> Result<Response, Problem> {
+    explain(&exporter, Some(project), &figure, query, &asking).await
+}
+
+/// The figure with this word.
+///
+/// # Errors
+/// 404, with the words there are.
+pub fn named(word: &str) -> Result<FigureName, Problem> {
+    FigureName::from_word(word).ok_or_else(|| {
+        let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
+        Problem::new(StatusCode::NOT_FOUND, "figure_unknown", "there is no such figure")
+            .hint(format!("The figures are {}.", words.join(", ")))
+    })
+}
+
+async fn explain(
+    exporter: &Arc<Exporter>,
+    project: Option<String>,
+    word: &str,
+    query: Result<Query<NoQuery>, QueryRejection>,
+    asking: &Asking,
+) -> Result<Response, Problem> {
+    query.map_err(query_invalid)?;
+    // Who may not read is not told which figures there are.
+    exporter.authorize_reading(asking, project.as_deref())?;
+    let name = named(word)?;
+    show(exporter, asking, project, move |view| make(view, name)).await
+}
+
+fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
+    let (project, now, rules) = (view.project.as_deref(), view.now, view.rules());
+    let explanation = view.reader.explain(name, project, now, SHOWN)?;
+    let trend = view.reader.trend(project, now, rules.flake_window_days.min(14) + 1)?;
+    let context = Context { project, now, rules, trend: &trend };
+    let tests = explanation.tests.iter().map(|test| {
+        let reasons = test.events.iter().take(2).map(|event| Reason::of(&test.project, event));
+        (test.project.clone(), TestRow::of(&test.project, &test.summary, 0.0), reasons.collect())
+    });
+    let parts = explanation.parts.iter().map(|(name, number)| {
+        let mut name = name.replace('_', " ");
+        if let Some(first) = name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        (name, words::count(number.round() as u64))
+    });
+    let others = FigureName::all().map(|other| Link {
+        to: address::figure(project, other),
+        text: words::title(other).to_owned(),
+        current: other == name,
+    });
+    // Runs that were held out do not say whose they are; where there are many projects, each has a page of its own.
+    let only = view.snapshot.projects.keys().next().filter(|_| view.snapshot.projects.len() == 1);
+    let held_out_of = project.or(only.map(String::as_str));
+    let held_out =
+        held_out_of.map(|key| explanation.held_out.iter().take(SHOWN).map(|run| RunRow::of(key, run)).collect());
+    Ok(Explain {
+        frame: view.frame(format!("Why {}", words::title(name).to_lowercase()), Tab::Elsewhere),
+        of: project.map_or_else(|| "all projects".to_owned(), str::to_owned),
+        figure: judged::show(&explanation.figure, &context),
+        definition: explanation.definition,
+        parts: parts.collect(),
+        rules_version: explanation.rules_version,
+        tests: tests.collect(),
+        defects: explanation.defects.iter().map(DefectRow::of).collect(),
+        held_out: held_out.unwrap_or_default(),
+        left_out: explanation.left_out,
+        others: others.collect(),
+    })
+}
