@@ -15,6 +15,8 @@ export QASTACK_REGISTRY=$programs/usr/bin/docker-registry
 
 # Checks a running API against its document. From PyPI, in a directory of its own.
 schemathesis=$environment/schemathesis/bin/schemathesis
+# The page is looked at with Debian's Chromium; what drives it is pinned in tests/browser and lies here.
+export QASTACK_BROWSER_MODULES=$environment/browser/node_modules
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -25,6 +27,12 @@ as_root() {
 has() { command -v "$1" >/dev/null 2>&1; }
 
 engine_answers() { has docker && docker info >/dev/null 2>&1; }
+
+# Whether what drives the browser is there as it is pinned now.
+browser_is_driven() {
+    [[ -d $QASTACK_BROWSER_MODULES/axe-core && -d $QASTACK_BROWSER_MODULES/playwright-core ]] &&
+        cmp -s tests/browser/package-lock.json "$environment/browser/package-lock.json"
+}
 
 # Each thing that is missing, one a line. Arguments: what the run needs (build, lint, programs, engine).
 missing_things() {
@@ -39,6 +47,9 @@ missing_things() {
             programs)
                 [[ -x $QASTACK_PROMETHEUS ]] || echo "prometheus: a real server for the tests (package prometheus)"
                 [[ -x $QASTACK_PROMTOOL ]] || echo "promtool: checks metrics, configuration and rules (package promtool)"
+                has chromium || echo "chromium: looks at the page (package chromium)"
+                has node || echo "node: drives the browser (package nodejs)"
+                browser_is_driven || echo "playwright-core and axe-core, as tests/browser/package-lock.json pins them (npm ci)"
                 has systemd-analyze || echo "systemd-analyze: judges the rendered unit (package systemd)"
                 [[ -x $QASTACK_REGISTRY ]] || echo "docker-registry: a real registry for the tests (package docker-registry)"
                 [[ -x $schemathesis ]] || echo "schemathesis: checks the API against docs/openapi.yaml (from PyPI; package python3-venv)"
@@ -62,6 +73,9 @@ install_packages() {
     # Where Python is without pip, a virtual environment cannot be made.
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     has systemd-analyze || wanted+=(systemd)
+    has chromium || wanted+=(chromium)
+    has node || wanted+=(nodejs)
+    has npm || wanted+=(npm)
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
     has ip || wanted+=(iproute2)
     has openssl || wanted+=(openssl)
@@ -85,6 +99,12 @@ fetch_schemathesis() {
 }
 
 fetch_programs() {
+    if ! browser_is_driven; then
+        say "fetching what drives the browser"
+        mkdir -p "$environment/browser"
+        cp tests/browser/package.json tests/browser/package-lock.json "$environment/browser"
+        npm ci --prefix "$environment/browser" --ignore-scripts --no-audit --no-fund --silent || return 1
+    fi
     local wanted=()
     [[ -x $QASTACK_PROMETHEUS ]] || wanted+=(prometheus)
     [[ -x $QASTACK_PROMTOOL ]] || wanted+=(promtool)
