@@ -7,8 +7,17 @@ use serde_json::{Value, json as document};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const OF_PROJECT: [&str; 9] =
-    ["", "/runs", "/tests", "/flaky", "/broken", "/slowest", "/defects", "/figures/flake_rate", "/figures/defect_leakage"];
+const OF_PROJECT: [&str; 9] = [
+    "",
+    "/runs",
+    "/tests",
+    "/flaky",
+    "/broken",
+    "/slowest",
+    "/defects",
+    "/figures/flake_rate",
+    "/figures/defect_leakage",
+];
 
 fn pages(project: Option<&str>, more: &[String]) -> Vec<Value> {
     let of_all = ["/", "/projects", "/ingest", "/search?q=a"].map(str::to_owned);
@@ -27,7 +36,8 @@ fn some_of(exporter: &Running, project: &str) -> Vec<String> {
     let tests = api("tests?limit=6");
     let runs = runs.as_array().unwrap().iter().map(|run| format!("/projects/{project}/runs/{}", run["id"]));
     let tests = tests.as_array().unwrap().iter();
-    runs.chain(tests.map(|test| format!("/projects/{project}/tests/{}", test["fingerprint"].as_str().unwrap()))).collect()
+    runs.chain(tests.map(|test| format!("/projects/{project}/tests/{}", test["fingerprint"].as_str().unwrap())))
+        .collect()
 }
 
 fn hostile() -> Running {
@@ -40,7 +50,9 @@ fn hostile() -> Running {
         "a b ".repeat(2_500),
     ];
     let case = |name: &String| {
-        format!("<testcase classname=\"{name}\" name=\"{name}\"><failure type=\"{name}\" message=\"{name}\">{name}</failure></testcase>")
+        format!(
+            "<testcase classname=\"{name}\" name=\"{name}\"><failure type=\"{name}\" message=\"{name}\">{name}</failure></testcase>"
+        )
     };
     let cases: Vec<String> = names.iter().map(case).collect();
     let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
@@ -68,8 +80,7 @@ fn large() -> Running {
 #[test]
 fn the_pages_are_whole_in_a_browser_however_wide_dark_hostile_empty_or_large() {
     let modules = std::env::var("QASTACK_BROWSER_MODULES").expect("QASTACK_BROWSER_MODULES; ./test sets it");
-    let (sample, empty, hostile, large) =
-        (Running::start(), Running::with("sample_data: false\n"), hostile(), large());
+    let (sample, empty, hostile, large) = (Running::start(), Running::with("sample_data: false\n"), hostile(), large());
     let site = |name: &str, exporter: &Running, project: Option<&str>| {
         let more = project.map(|project| some_of(exporter, project)).unwrap_or_default();
         document!({ "name": name, "address": exporter.address, "pages": pages(project, &more) })
