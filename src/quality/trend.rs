@@ -153,7 +153,7 @@ mod tests {
         ];
         let state_until = |last: i32| {
             let mut state = ProjectState::default();
-            (0..4).for_each(|test| state.register(test, "suite", None));
+            state.register((0..4).map(|test| (test, "suite", None)));
             for (id, (day, outcomes)) in (1i64..).zip(&reports).filter(|(_, (day, _))| *day <= last) {
                 fold(&mut state, &rules, id, *day, outcomes);
             }
