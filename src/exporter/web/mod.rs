@@ -101,8 +101,12 @@ fn read(path: &Path) -> Result<WebInForce> {
         Error::new(Code::SettingsInvalid, format!("cannot read the web configuration {}: {cause}", path.display()))
     })?;
     let config: Option<WebConfig> = serde_yaml::from_str(&text).map_err(|error| {
-        wrong(error.to_string())
-            .hint("docs/web-configuration.md shows every key; `promtool check web-config` reads it too.")
+        let mut what = error.to_string();
+        if !what.contains(" line ") {
+            // What the reader finds at the very first character it says without a place.
+            what.push_str(" at line 1 column 1");
+        }
+        wrong(what).hint("docs/web-configuration.md shows every key; `promtool check web-config` reads it too.")
     })?;
     // An empty file guards nothing.
     let config = config.unwrap_or_default();

@@ -17,6 +17,10 @@ type Outcome<T> = Result<T, String>;
 /// # Errors
 /// Says which key cannot be used, and why.
 pub(super) fn server_config(config: TlsServerConfig, directory: &Path) -> Outcome<Arc<ServerConfig>> {
+    // What is missing is told before what cannot be read.
+    if config.key.is_none() && config.key_file.is_none() {
+        return Err("tls_server_config.key_file is missing".to_owned());
+    }
     let certificate = pem("cert", config.cert.as_deref(), config.cert_file.as_deref(), directory)?;
     let inline = config.key.as_ref().map(|key| key.0.expose());
     let key = pem("key", inline, config.key_file.as_deref(), directory)?;
