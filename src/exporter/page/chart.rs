@@ -77,7 +77,7 @@ pub fn line(
         }
         if point.value.is_none() || index == last {
             add_stretch(&mut path, &mut area, &stretch);
-            if let (true, Some((x, y))) = (index == last, stretch.last()) {
+            if let (true, Some((x, y))) = (index == last && point.value.is_some(), stretch.last()) {
                 dot = format!("M{x:.1} {y:.1}h0");
             }
             stretch.clear();
