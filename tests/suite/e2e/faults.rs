@@ -165,19 +165,6 @@ fn a_container_that_is_killed_is_told_by_status_and_repaired_by_up() {
     assert_eq!(stack.container_ids(), before, "it was started again, and nothing was made anew");
 }
 
-#[test]
-fn a_service_that_runs_out_of_memory_is_told_as_that() {
-    let stack = Stack::new();
-    // Prometheus cannot even start in so little, the least that may be set.
-    stack.settings("restart: 'no'\nlimits: { prometheus: { memory: 16MiB } }\n");
-    let failed = stack.json(&["up"], 7);
-    let told = failed["error"].to_string();
-    assert!(told.contains("prometheus"), "{told}");
-    assert!(told.contains("out of memory") || told.contains("137"), "{told}");
-    stack.settings("");
-    stack.is_brought_up("an end for want of memory");
-}
-
 /// Ten in `./test`; `tests/kill-at-random` asks for more.
 #[test]
 fn a_run_that_is_ended_at_a_random_moment_is_put_right_by_the_next() {

@@ -133,7 +133,7 @@ async fn tls_is_spoken_and_plain_words_are_told_so_but_for_the_health_check() {
     while status(&trusting, &exporter, "/readyz").await != Some(200) {}
     assert_eq!(status(&trusting, &exporter, "/metrics").await, Some(200));
     assert_eq!(status(&client(&other, None, exporter.directory.path()), &exporter, "/metrics").await, None);
-    for path in ["/", "/metrics", REPORTS] {
+    for path in ["/metrics", REPORTS] {
         let answer = exporter.get(path);
         assert_eq!((answer.status, json(&answer)["code"].as_str()), (400, Some("https_needed")), "{path}");
     }

@@ -43,7 +43,7 @@ impl Loop {
         };
         // What is waited for is mostly the other process.
         std::thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(work))));
-        assert!(met.load(Ordering::Relaxed) > 3, "the loop has met calls to fail");
+        assert!(met.load(Ordering::Relaxed) > 2, "the loop has met calls to fail");
     }
 }
 
@@ -111,7 +111,7 @@ fn an_engine_that_is_gone_from_some_call_on_is_told_and_the_next_up_succeeds() {
 
 #[test]
 fn an_engine_that_hangs_from_some_call_on_is_told_and_the_next_up_succeeds() {
-    let each = Loop { command: UP, kind: Kind::Hang, for_ever: true, step: 10 };
+    let each = Loop { command: UP, kind: Kind::Hang, for_ever: true, step: 16 };
     each.run(nothing, |desk, finished, what| {
         assert!([0, 4].contains(&finished.code), "{what}: {finished:#?}");
         assert!(finished.code == 0 || finished.stdout.contains("engine.sock"), "the socket is named: {finished:#?}");
