@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// The variable that says how much is logged: `info`, `debug`, `qastack::exporter=trace`.
 const VARIABLE: &str = "QASTACK_LOG";
@@ -14,12 +15,8 @@ const LARGEST: u64 = 4 << 20;
 
 /// Sends what is traced to stderr from now on. Where a program around us does so already, its way stays.
 pub fn to_stderr() {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter())
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).with_target(false);
+    let _ = tracing_subscriber::registry().with(lines).with(filter()).try_init();
 }
 
 /// Sends what is traced to a file of bounded size from now on.
@@ -28,17 +25,14 @@ pub fn to_stderr() {
 /// The file cannot be written to.
 pub fn to_file(path: &Path) -> io::Result<()> {
     let file = BoundedFile::open(path, LARGEST)?;
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter())
-        .with_writer(Mutex::new(file))
-        .with_ansi(false)
-        .with_target(false)
-        .try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).with_target(false);
+    let _ = tracing_subscriber::registry().with(lines).with(filter()).try_init();
     Ok(())
 }
 
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"))
+fn filter() -> Targets {
+    let asked = std::env::var(VARIABLE).ok().and_then(|asked| asked.parse().ok());
+    asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// A file that is copied to `FILE.1` and emptied when it is full. It stays the same file, so that what else appends

@@ -2,7 +2,7 @@
 //!
 //! One file is one parcel with everything that was known when it was pushed. It is written whole beside its place,
 //! synced and renamed, and carries a checksum: what is found here was pushed like this, or is told to be torn. The
-//! names of the files sort by the moment of their push. Only their owner may read them: reports hold output.
+//! names of the files tell the moment of their push. Only their owner may read them: reports hold output.
 
 use super::deliver::{Label, Parcel};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The first word of every file, with the version of its form.
 const MAGIC: &str = "qastack-spool-1";
@@ -58,6 +58,8 @@ pub struct Waybill {
 pub struct Waiting {
     /// When it was pushed, in seconds since 1970.
     pub pushed_at: i64,
+    /// When its file was written: several are pushed in one second.
+    pub written_at: Option<SystemTime>,
     /// Its file.
     pub path: PathBuf,
     /// The file's size.
@@ -137,7 +139,8 @@ impl Spool {
             // Another push may have delivered it meanwhile.
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let pushed_at = path.file_name().and_then(|name| name.to_str()?.split('-').next()?.parse().ok());
-            waiting.push(Waiting { pushed_at: pushed_at.unwrap_or(0), path, bytes: metadata.len() });
+            let (pushed_at, written_at) = (pushed_at.unwrap_or(0), metadata.modified().ok());
+            waiting.push(Waiting { pushed_at, written_at, path, bytes: metadata.len() });
         }
         waiting.sort();
         Ok(waiting)

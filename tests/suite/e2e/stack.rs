@@ -182,13 +182,17 @@ fn run() -> String {
 
 static NEXT: AtomicU16 = AtomicU16::new(1);
 
+/// How far apart the ports are that tests are given: whoever asks for a free one instead of a taken one gets the next
+/// above it, which must not be another test's.
+const PORTS_APART: u16 = 8;
+
 /// A port that nobody listens on, and that no other test of this run is given: below the range from which the
 /// kernel gives ports to connections.
 pub fn free_port() -> u16 {
     static STEP: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 12_000).expect("below 12,000");
     loop {
-        let port = 20_000 + (first + STEP.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = 20_000 + (first + STEP.fetch_add(PORTS_APART, Ordering::Relaxed)) % 12_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
