@@ -111,7 +111,7 @@ fn an_engine_that_is_gone_from_some_call_on_is_told_and_the_next_up_succeeds() {
 
 #[test]
 fn an_engine_that_hangs_from_some_call_on_is_told_and_the_next_up_succeeds() {
-    let each = Loop { command: UP, kind: Kind::Hang, for_ever: true, step: 16 };
+    let each = Loop { command: UP, kind: Kind::Hang, for_ever: true, step: 10 };
     each.run(nothing, |desk, finished, what| {
         assert!([0, 4].contains(&finished.code), "{what}: {finished:#?}");
         assert!(finished.code == 0 || finished.stdout.contains("engine.sock"), "the socket is named: {finished:#?}");
