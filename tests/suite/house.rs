@@ -72,6 +72,39 @@ fn the_architecture_names_every_room() {
 }
 
 #[test]
+fn every_setting_is_in_its_table() {
+    let stack = serde_json::to_value(qastack::settings::StackSettings::default()).unwrap();
+    let serve = serde_json::to_value(qastack::settings::ServeSettings::default()).unwrap();
+    // The figures' own keys are the same in both files, and explained in one.
+    for (document, settings, within) in [("README.md", stack, None), ("docs/serve.md", serve, Some("figures"))] {
+        let table = read(&root().join(document));
+        let is_told = |path: &str| table.contains(&format!("| `{path}` |"));
+        let missing: Vec<String> = keys("", &settings)
+            .into_iter()
+            .filter(|path| within.is_none_or(|within| !path.starts_with(&format!("{within}."))))
+            .filter(|path| !ancestors(path).any(is_told))
+            .collect();
+        assert_eq!(missing, [""; 0], "keys that {document} does not tell");
+    }
+}
+
+/// The paths of everything that is no mapping, or an empty one.
+fn keys(path: &str, value: &serde_json::Value) -> Vec<String> {
+    match value.as_object().filter(|mapping| !mapping.is_empty()) {
+        Some(mapping) => {
+            let below = |key: &String| if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            mapping.iter().flat_map(|(key, value)| keys(&below(key), value)).collect()
+        }
+        None => vec![path.to_owned()],
+    }
+}
+
+/// A path, and those of the mappings it is in: a table may tell of a whole mapping in one line.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rsplit_once('.').map(|(above, _)| above))
+}
+
+#[test]
 fn every_file_says_first_what_it_is_for_and_is_read_in_one_sitting() {
     for folder in ["src", "tests", "benches"] {
         for path in rust_files(&root().join(folder)) {
