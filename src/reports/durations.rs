@@ -1,5 +1,6 @@
 //! Reads the times that reports contain, the odd ones too, and says what it had to guess.
 
+use super::model::Attempt;
 use std::time::Duration;
 
 /// A time as far as it could be read.
@@ -79,6 +80,12 @@ pub(crate) fn milliseconds(value: f64) -> Reading {
     }
 }
 
+/// The time of all attempts together, where each of them tells its own. A time may be as long as the type holds, and
+/// two of those are no longer.
+pub(crate) fn total(attempts: &[Attempt]) -> Option<Duration> {
+    attempts.iter().try_fold(Duration::ZERO, |sum, attempt| Some(sum.saturating_add(attempt.duration?)))
+}
+
 fn float(text: &str) -> Option<Duration> {
     text.parse::<f64>().ok().and_then(|value| Duration::try_from_secs_f64(value).ok())
 }
@@ -154,6 +161,18 @@ mod tests {
         assert_eq!(clock("02:03"), Some(Duration::from_secs(123)));
         assert_eq!(clock("a:b:c"), None);
         assert_eq!(read("00:01:00"), (Some(60.0), Some("time_ambiguous")));
+    }
+
+    #[test]
+    fn the_time_of_all_attempts_has_a_longest_one_and_needs_every_part() {
+        let total = |durations: &[Option<Duration>]| {
+            let attempt = |duration: &Option<Duration>| Attempt::plain(crate::reports::Outcome::Passed, *duration);
+            super::total(&durations.iter().map(attempt).collect::<Vec<_>>())
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(total(&[second, second]), Some(Duration::from_secs(2)));
+        assert_eq!(total(&[second, None]), None);
+        assert_eq!(total(&[Some(Duration::MAX), second]), Some(Duration::MAX));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A test has the identity it has in Playwright's JUnit report: the file is suite and class, the titles of the
 //! describe blocks and the test make its name, the project is the variant.
 
-use super::durations::milliseconds;
+use super::durations::{milliseconds, total};
 use super::json::{message, offset_of, reason, unreadable};
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
@@ -13,7 +13,6 @@ use super::unreadable::Unreadable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::time::Duration;
 
 #[derive(Deserialize)]
 struct Report<'a> {
@@ -136,7 +135,6 @@ impl Reader<'_> {
         spec.tests.iter().try_for_each(|test| {
             let outcome = self.outcome(&test.status, offset);
             let attempts = self.attempts(test, outcome);
-            let total: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
             self.run.add(Record {
                 suite,
                 class: suite,
@@ -146,7 +144,7 @@ impl Reader<'_> {
                 offset,
                 element: outcome,
                 outcome,
-                duration: total,
+                duration: total(&attempts),
                 attempts,
                 reported_start: test.results.first().and_then(|result| result.start_time.clone()),
             })

@@ -157,7 +157,7 @@ impl<'r> RunBuilder<'r> {
         }
         known.flaky = is_flaky(known.outcome, &known.attempts);
         known.duration = match (known.duration, duration) {
-            (Some(before), Some(now)) => before.checked_add(now),
+            (Some(before), Some(now)) => Some(before.saturating_add(now)),
             (before, now) => before.or(now),
         };
         let name = self.run.executions[index].test.name.clone();

@@ -1,7 +1,7 @@
 //! One test case element: its results, its retries, its status attributes, and what comes of them together.
 
 use super::{Junit, Suite};
-use crate::reports::durations::seconds;
+use crate::reports::durations::{seconds, total};
 use crate::reports::model::{Attempt, Attempts, Outcome};
 use crate::reports::run::Record;
 use crate::reports::unreadable::Unreadable;
@@ -42,7 +42,7 @@ impl Junit<'_> {
         self.warn_of_results(tag, &attributes, &results);
         let element = element_outcome(&attributes, &results);
         let attempts = attempts(&attributes, results, element);
-        let every: Option<Duration> = attempts.iter().map(|attempt| attempt.duration).sum();
+        let every = total(&attempts);
         if attributes.name.is_empty() {
             let number = self.run.elements().tests + 1;
             self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));

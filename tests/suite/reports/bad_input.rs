@@ -187,3 +187,20 @@ fn attributes_without_quotes_or_twice_do_not_lose_the_case() {
     let run = run("<testsuite><testcase name=a classname='C' classname='D'><failure/></testcase></testsuite>");
     assert_eq!((run.executions[0].test.name.as_str(), folded(&run)), ("a", [1, 0, 1, 0, 0, 0]));
 }
+
+#[test]
+fn the_longest_times_there_are_can_be_added_up() {
+    let longest = u64::MAX;
+    let junit = run(format!(
+        "<testsuite><testcase name='a' time='{longest}'><flakyFailure time='{longest}'/></testcase>\
+         <testcase name='a' time='{longest}'/></testsuite>"
+    ));
+    assert_eq!(folded(&junit), [1, 1, 0, 0, 0, 1]);
+    let playwright = run(
+        r#"{"config":{},"suites":[{"title":"a.spec.ts","specs":[{"title":"t","tests":[{"status":"flaky","results":[
+        {"status":"failed","duration":1.8e22},{"status":"passed","duration":1.8e22}]}]}]}]}"#,
+    );
+    for run in [junit, playwright] {
+        assert_eq!(run.executions[0].duration, Some(std::time::Duration::MAX), "{:?}", run.format);
+    }
+}
