@@ -79,7 +79,8 @@ pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<Tes
             }),
         }
     }
-    for (name, package) in std::mem::take(&mut stream.packages) {
+    for (name, mut package) in std::mem::take(&mut stream.packages) {
+        forget_measured_benchmarks(&mut package.running);
         stream.unfinished(&name, package.running)?;
     }
     Ok(stream.run.finish())
@@ -117,7 +118,8 @@ impl Stream<'_> {
             ("fail", Some(test)) => self.ended(event, name, test, Outcome::Failed, offset)?,
             ("skip", Some(test)) => self.ended(event, name, test, Outcome::Skipped, offset)?,
             ("fail", None) => self.package_failed(name, event.failed_build.is_some(), offset)?,
-            ("pass" | "skip", None) => {
+            ("pass", None) => self.package_passed(name)?,
+            ("skip", None) => {
                 if let Some(package) = self.packages.remove(name) {
                     self.unfinished(name, package.running)?;
                 }
@@ -144,9 +146,22 @@ impl Stream<'_> {
         self.record(name, test, attempt, running.start, offset)
     }
 
+    /// A package passes only after all of its tests did. The end of one is not told where its output is mistaken for
+    /// another's or has no line break at its end (golang/go#40771), and a benchmark's never is.
+    fn package_passed(&mut self, name: &str) -> Result<(), Unreadable> {
+        let Some(package) = self.packages.remove(name) else { return Ok(()) };
+        for (test, running) in package.running {
+            if !is_benchmark(&test) {
+                self.record(name, &test, Attempt::plain(Outcome::Passed, None), running.start, running.offset)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A package can fail without a test of its own failing: it did not build, or its `TestMain` ended it.
     fn package_failed(&mut self, name: &str, build: bool, offset: usize) -> Result<(), Unreadable> {
-        let Some(package) = self.packages.remove(name) else { return Ok(()) };
+        let Some(mut package) = self.packages.remove(name) else { return Ok(()) };
+        forget_measured_benchmarks(&mut package.running);
         let explained = package.failed || !package.running.is_empty();
         self.unfinished(name, package.running)?;
         if explained {
@@ -195,5 +210,56 @@ impl Stream<'_> {
             attempts: attempt.into(),
             reported_start,
         })
+    }
+}
+
+fn is_benchmark(test: &str) -> bool {
+    test.starts_with("Benchmark")
+}
+
+/// What a benchmark measured is the last it says, and stands for the end that no event tells. One of parts is measured
+/// only in these.
+fn forget_measured_benchmarks(running: &mut BTreeMap<String, Running>) {
+    let is_measured = |test: &str, running: &Running| is_benchmark(test) && running.output.contains(" ns/op");
+    let measured: Vec<String> = running
+        .iter()
+        .filter(|(test, running)| is_measured(test, running))
+        .flat_map(|(test, _)| test.match_indices('/').map(|(end, _)| &test[..end]).chain([test.as_str()]))
+        .map(str::to_owned)
+        .collect();
+    for test in measured {
+        running.remove(&test);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reports::{Limits, Outcome, read};
+
+    /// Outcomes by name, of a package in which these tests began and none ended.
+    fn outcomes(tests: &[&str], end: &str) -> Vec<(String, Outcome)> {
+        let run = |test| format!("{{\"Action\":\"run\",\"Package\":\"p\",\"Test\":\"{test}\"}}\n");
+        let stream: String = tests.iter().map(run).collect();
+        let run = read(format!("{stream}{end}").as_bytes(), &Limits::default()).unwrap();
+        run.executions.into_iter().map(|one| (one.test.name, one.outcome)).collect()
+    }
+
+    #[test]
+    fn what_a_passing_package_leaves_without_an_end_has_passed() {
+        let tests = ["TestA", "TestA/b"];
+        let all = |outcome| tests.map(|test| (test.to_owned(), outcome)).to_vec();
+        assert_eq!(outcomes(&tests, "{\"Action\":\"pass\",\"Package\":\"p\"}\n"), all(Outcome::Passed));
+        assert_eq!(outcomes(&tests, "{\"Action\":\"fail\",\"Package\":\"p\"}\n"), all(Outcome::Error));
+        assert_eq!(outcomes(&tests, ""), all(Outcome::Error));
+    }
+
+    #[test]
+    fn a_benchmark_that_did_not_get_to_its_measurement_is_an_error_unless_its_package_passed() {
+        let tests = ["TestA", "BenchmarkB"];
+        assert_eq!(
+            outcomes(&tests, "{\"Action\":\"pass\",\"Package\":\"p\"}\n"),
+            [("TestA".to_owned(), Outcome::Passed)]
+        );
+        assert_eq!(outcomes(&tests, "{\"Action\":\"fail\",\"Package\":\"p\"}\n").len(), 2);
     }
 }
