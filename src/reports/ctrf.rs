@@ -1,7 +1,7 @@
 //! The Common Test Report Format: one record a test, its retries inside.
 
 use super::durations::milliseconds;
-use super::json::{each, message, offset_of, reason, unreadable};
+use super::json::{self, Loose, each, offset_of, text_in, unreadable, unreadable_test};
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// Only what says which test it is and how it ended has to be what the format says.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Test<'a> {
@@ -18,28 +19,38 @@ struct Test<'a> {
     name: Cow<'a, str>,
     #[serde(borrow)]
     status: Cow<'a, str>,
-    duration: Option<f64>,
-    start: Option<Number>,
-    suite: Option<SuiteName>,
-    #[serde(borrow)]
-    message: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    trace: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    file_path: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    browser: Option<Cow<'a, str>>,
-    retries: Option<u64>,
-    flaky: Option<bool>,
-    retry_attempts: Option<Vec<Retry>>,
+    #[serde(default, borrow)]
+    duration: Loose<'a>,
+    #[serde(default, borrow)]
+    start: Loose<'a>,
+    #[serde(default, borrow)]
+    suite: Loose<'a>,
+    #[serde(default, borrow)]
+    message: Loose<'a>,
+    #[serde(default, borrow)]
+    trace: Loose<'a>,
+    #[serde(default, borrow)]
+    file_path: Loose<'a>,
+    #[serde(default, borrow)]
+    browser: Loose<'a>,
+    #[serde(default, borrow)]
+    retries: Loose<'a>,
+    #[serde(default, borrow)]
+    flaky: Loose<'a>,
+    #[serde(default, borrow)]
+    retry_attempts: Loose<'a>,
 }
 
 #[derive(Deserialize)]
-struct Retry {
-    status: Option<String>,
-    duration: Option<f64>,
-    message: Option<String>,
-    trace: Option<String>,
+struct Retry<'a> {
+    #[serde(default, borrow)]
+    status: Loose<'a>,
+    #[serde(default, borrow)]
+    duration: Loose<'a>,
+    #[serde(default, borrow)]
+    message: Loose<'a>,
+    #[serde(default, borrow)]
+    trace: Loose<'a>,
 }
 
 /// A suite is one name, or since version 0.0.13 of the format the names of suites inside each other.
@@ -48,13 +59,6 @@ struct Retry {
 enum SuiteName {
     One(String),
     Path(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Whole(i64),
-    Broken(f64),
 }
 
 #[derive(Deserialize, Default)]
@@ -118,54 +122,65 @@ impl Ctrf<'_> {
         let test: Test<'_> = match serde_json::from_str(value.get()) {
             Ok(test) => test,
             Err(error) => {
-                self.run.warn("test_unreadable", offset, || format!("a test is left out: {}", reason(&error)));
-                return Ok(());
+                let name = text_in(value, "name");
+                return unreadable_test(&mut self.run, "", name.as_deref(), offset, &error);
             }
         };
         let outcome = self.status(&test.status, offset);
-        let limit = self.run.limits().kept_text;
         let earlier = self.earlier_attempts(&test, outcome, offset);
-        let duration = test.duration.and_then(|value| self.run.time(milliseconds(value), &value.to_string(), offset));
-        let message = message([test.message.as_deref(), test.trace.as_deref()], limit);
-        let last = Attempt::new(outcome, duration, None, message);
-        let suite = match test.suite {
+        let duration = test.duration.number(&mut self.run, "duration", offset);
+        let duration = duration.and_then(|value| self.run.time(milliseconds(value), &value.to_string(), offset));
+        let last = Attempt::new(outcome, duration, None, self.message(test.message, test.trace, offset));
+        let run = &mut self.run;
+        let suite = match test.suite.get(run, "suite", offset) {
             Some(SuiteName::One(name)) => name,
             Some(SuiteName::Path(names)) => names.join(" > "),
             None => String::new(),
         };
-        let start = test.start.map(|start| match start {
-            Number::Whole(number) => number.to_string(),
-            Number::Broken(number) => number.to_string(),
-        });
-        self.run.add(Record {
+        let file = test.file_path.text(run, "filePath", offset).filter(|file| !file.is_empty());
+        let variant = test.browser.text(run, "browser", offset).unwrap_or_default();
+        let reported_start = test.start.text(run, "start", offset);
+        run.add(Record {
             suite: &suite,
             class: "",
             name: test.name,
-            file: test.file_path.as_deref().filter(|file| !file.is_empty()),
-            variant: test.browser.as_deref().unwrap_or_default(),
+            file: file.as_deref(),
+            variant: &variant,
             offset,
             element: outcome,
             outcome,
             attempts: Attempts::new(earlier, last),
             duration,
-            reported_start: start,
+            reported_start,
         })
+    }
+
+    fn message(&mut self, message: Loose<'_>, trace: Loose<'_>, offset: usize) -> Option<String> {
+        let limit = self.run.limits().kept_text;
+        let text = message.text(&mut self.run, "message", offset);
+        let trace = trace.text(&mut self.run, "trace", offset);
+        json::message([text.as_deref(), trace.as_deref()], limit)
     }
 
     /// The attempts before the last one. Where only their number is given, or only that the test is flaky, they
     /// are known to have failed: that is why there was another.
     fn earlier_attempts(&mut self, test: &Test<'_>, outcome: Outcome, offset: usize) -> Vec<Attempt> {
-        let limit = self.run.limits().kept_text;
         let most = self.run.limits().attempts;
-        let said = usize::try_from(test.retries.unwrap_or(0)).unwrap_or(usize::MAX);
-        let least = usize::from(test.flaky == Some(true) && outcome == Outcome::Passed);
+        // Saturates: what is no number of attempts is none.
+        let said = test.retries.number(&mut self.run, "retries", offset).map_or(0, |number| number as usize);
+        let flaky = test.flaky.truth(&mut self.run, "flaky", offset) == Some(true);
+        let least = usize::from(flaky && outcome == Outcome::Passed);
+        let retries: Vec<Retry<'_>> =
+            test.retry_attempts.get(&mut self.run, "retryAttempts", offset).unwrap_or_default();
         let mut attempts = Vec::new();
-        for retry in test.retry_attempts.iter().flatten().take(most) {
+        for retry in retries.iter().take(most) {
+            let status = retry.status.text(&mut self.run, "status", offset);
+            let duration = retry.duration.number(&mut self.run, "duration", offset);
             attempts.push(Attempt::new(
-                retry.status.as_deref().map_or(Outcome::Failed, |status| self.status(status, offset)),
-                retry.duration.and_then(|value| milliseconds(value).duration),
+                status.map_or(Outcome::Failed, |status| self.status(&status, offset)),
+                duration.and_then(|value| milliseconds(value).duration),
                 None,
-                message([retry.message.as_deref(), retry.trace.as_deref()], limit),
+                self.message(retry.message, retry.trace, offset),
             ));
         }
         // Some reporters list the last attempt too; it is the record itself.

@@ -2,13 +2,16 @@
 
 use super::decode::{Decoded, line_of};
 use super::limits::Limits;
-use super::model::TestRun;
+use super::model::{Attempt, Outcome, TestRun};
 use super::names::NameRules;
+use super::run::{Record, RunBuilder};
 use super::unreadable::Unreadable;
 use super::{ctrf, go_test, playwright, run};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The keys by which a format is known. What stands under them is only passed over.
@@ -122,6 +125,94 @@ impl<'a, F: FnMut(&'a RawValue) -> Result<(), Unreadable>> Visitor<'a> for Each<
         }
         Ok(())
     }
+}
+
+/// A value that decides nothing by itself, whatever is in it: of what type a producer writes it must not cost a test.
+/// Absent and `null` are the same.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(transparent)]
+pub(super) struct Loose<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl<'a> Loose<'a> {
+    fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+
+    /// The value where it has this type, as it is meant.
+    pub fn get<T: Deserialize<'a>>(self, run: &mut RunBuilder<'_>, field: &str, offset: usize) -> Option<T> {
+        self.meant(run, field, offset, Self::read)
+    }
+
+    /// A text; a number is one too.
+    pub fn text(self, run: &mut RunBuilder<'_>, field: &str, offset: usize) -> Option<String> {
+        self.meant(run, field, offset, |value| match value.read()? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    }
+
+    /// A number; a text that says one is one too.
+    pub fn number(self, run: &mut RunBuilder<'_>, field: &str, offset: usize) -> Option<f64> {
+        self.meant(run, field, offset, |value| value.read().or_else(|| value.read::<String>()?.trim().parse().ok()))
+    }
+
+    /// Yes or no; a text that says so is one too.
+    pub fn truth(self, run: &mut RunBuilder<'_>, field: &str, offset: usize) -> Option<bool> {
+        self.meant(run, field, offset, |value| {
+            value.read().or_else(|| value.read::<String>()?.trim().to_ascii_lowercase().parse().ok())
+        })
+    }
+
+    fn meant<T>(
+        self,
+        run: &mut RunBuilder<'_>,
+        field: &str,
+        offset: usize,
+        read: impl FnOnce(Self) -> Option<T>,
+    ) -> Option<T> {
+        let written = self.0?.get();
+        let meant = read(self);
+        if meant.is_none() {
+            run.warn("field_unreadable", offset, || {
+                format!("{field} is left out: it is {}", run::cut(&super::decode::without_controls(written), 60))
+            });
+        }
+        meant
+    }
+}
+
+/// Counts a test of which nothing else can be read as an error: a test that was left out would be one that passed.
+pub(super) fn unreadable_test(
+    run: &mut RunBuilder<'_>,
+    suite: &str,
+    name: Option<&str>,
+    offset: usize,
+    error: &serde_json::Error,
+) -> Result<(), Unreadable> {
+    let said = reason(error);
+    run.warn("test_unreadable", offset, || format!("a test cannot be read and counts as an error: {said}"));
+    let number = run.elements().tests + 1;
+    let message = Some(format!("it stands in the report, but cannot be read: {said}"));
+    let attempt = Attempt::new(Outcome::Error, None, Some("unreadable".to_owned()), message);
+    run.add(Record {
+        suite,
+        class: suite,
+        name: name.map_or_else(|| format!("(test {number} that cannot be read)").into(), Cow::Borrowed),
+        file: None,
+        variant: "",
+        offset,
+        element: Outcome::Error,
+        outcome: Outcome::Error,
+        attempts: attempt.into(),
+        duration: None,
+        reported_start: None,
+    })
+}
+
+/// The text under a key of a value that is otherwise not as it should be.
+pub(super) fn text_in(value: &RawValue, key: &str) -> Option<String> {
+    serde_json::from_str::<Value>(value.get()).ok()?.get(key)?.as_str().map(str::to_owned)
 }
 
 /// Message and text of a failure in one, up to the limit.

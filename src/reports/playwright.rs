@@ -4,7 +4,7 @@
 //! describe blocks and the test make its name, the project is the variant.
 
 use super::durations::{milliseconds, total};
-use super::json::{message, offset_of, reason, unreadable};
+use super::json::{Loose, message, offset_of, text_in, unreadable, unreadable_test};
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
@@ -20,14 +20,17 @@ struct Report<'a> {
     suites: Vec<Suite<'a>>,
     #[serde(default, borrow)]
     errors: Vec<&'a RawValue>,
-    stats: Option<Stats>,
+    #[serde(default, borrow)]
+    stats: Loose<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Stats {
-    start_time: Option<String>,
-    duration: Option<f64>,
+struct Stats<'a> {
+    #[serde(default, borrow)]
+    start_time: Loose<'a>,
+    #[serde(default, borrow)]
+    duration: Loose<'a>,
 }
 
 /// Only the tree is held; the specs in it are passed over here and read one after the other.
@@ -41,47 +44,56 @@ struct Suite<'a> {
     suites: Vec<Suite<'a>>,
 }
 
+/// Only what says which test it is and how it ended has to be what the format says.
 #[derive(Deserialize)]
 struct Spec<'a> {
     #[serde(borrow)]
     title: Cow<'a, str>,
+    #[serde(default, borrow)]
+    file: Loose<'a>,
     #[serde(borrow)]
-    file: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    tests: Vec<Test<'a>>,
+    tests: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Test<'a> {
     #[serde(default, borrow)]
-    project_name: Cow<'a, str>,
-    #[serde(borrow)]
-    expected_status: Option<Cow<'a, str>>,
+    project_name: Loose<'a>,
+    #[serde(default, borrow)]
+    expected_status: Loose<'a>,
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(default, borrow)]
-    results: Vec<TestResult<'a>>,
+    results: Loose<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TestResult<'a> {
     // An interrupted worker leaves a result without a status.
-    #[serde(borrow)]
-    status: Option<Cow<'a, str>>,
-    duration: Option<f64>,
-    start_time: Option<String>,
-    #[serde(borrow)]
-    error: Option<Failure<'a>>,
+    #[serde(default, borrow)]
+    status: Loose<'a>,
+    #[serde(default, borrow)]
+    duration: Loose<'a>,
+    #[serde(default, borrow)]
+    start_time: Loose<'a>,
+    #[serde(default, borrow)]
+    error: Loose<'a>,
+}
+
+/// An error outside of every test.
+#[derive(Deserialize)]
+struct ErrorMessage {
+    message: String,
 }
 
 #[derive(Deserialize)]
 struct Failure<'a> {
-    #[serde(borrow)]
-    message: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    stack: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    message: Loose<'a>,
+    #[serde(default, borrow)]
+    stack: Loose<'a>,
 }
 
 pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
@@ -91,16 +103,19 @@ pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<Tes
     let mut reader = Reader { run, text };
     for error in report.errors {
         reader.run.warn("suite_error", offset_of(text, error), || {
-            let failure = serde_json::from_str::<Failure<'_>>(error.get()).ok().and_then(|failure| failure.message);
-            let message = failure.unwrap_or_default();
+            let message =
+                serde_json::from_str::<ErrorMessage>(error.get()).map_or_else(|_| String::new(), |one| one.message);
             format!("an error outside of every test: {}", message.lines().next().unwrap_or_default())
         });
     }
     for suite in &report.suites {
         reader.suite(suite, &suite.title, "")?;
     }
-    if let Some(stats) = report.stats {
-        reader.run.started(stats.start_time, stats.duration.and_then(|value| milliseconds(value).duration));
+    let run = &mut reader.run;
+    if let Some(Stats { start_time, duration }) = report.stats.get(run, "stats", 0) {
+        let start = start_time.text(run, "startTime", 0);
+        let duration = duration.number(run, "duration", 0).and_then(|value| milliseconds(value).duration);
+        run.started(start, duration);
     }
     Ok(reader.run.finish())
 }
@@ -127,26 +142,36 @@ impl Reader<'_> {
         let spec: Spec<'_> = match serde_json::from_str(value.get()) {
             Ok(spec) => spec,
             Err(error) => {
-                self.run.warn("test_unreadable", offset, || format!("a spec is left out: {}", reason(&error)));
-                return Ok(());
+                let name = text_in(value, "title").map(|title| format!("{titles}{title}"));
+                return unreadable_test(&mut self.run, suite, name.as_deref(), offset, &error);
             }
         };
         let name = format!("{titles}{}", spec.title);
-        spec.tests.iter().try_for_each(|test| {
+        let file = spec.file.text(&mut self.run, "file", offset);
+        spec.tests.iter().try_for_each(|value| {
+            let offset = offset_of(self.text, value);
+            let test: Test<'_> = match serde_json::from_str(value.get()) {
+                Ok(test) => test,
+                Err(error) => return unreadable_test(&mut self.run, suite, Some(&name), offset, &error),
+            };
             let outcome = self.outcome(&test.status, offset);
-            let attempts = self.attempts(test, outcome);
+            let results: Vec<TestResult<'_>> = test.results.get(&mut self.run, "results", offset).unwrap_or_default();
+            let attempts = self.attempts(&test, &results, outcome, offset);
+            let reported_start =
+                results.first().and_then(|result| result.start_time.text(&mut self.run, "startTime", offset));
+            let project = test.project_name.text(&mut self.run, "projectName", offset);
             self.run.add(Record {
                 suite,
                 class: suite,
                 name: name.as_str().into(),
-                file: spec.file.as_deref(),
-                variant: &test.project_name,
+                file: file.as_deref(),
+                variant: project.as_deref().unwrap_or_default(),
                 offset,
                 element: outcome,
                 outcome,
                 duration: total(&attempts),
                 attempts,
-                reported_start: test.results.first().and_then(|result| result.start_time.clone()),
+                reported_start,
             })
         })
     }
@@ -164,23 +189,27 @@ impl Reader<'_> {
         }
     }
 
-    fn attempts(&self, test: &Test<'_>, outcome: Outcome) -> Attempts {
+    fn attempts(&mut self, test: &Test<'_>, results: &[TestResult<'_>], outcome: Outcome, offset: usize) -> Attempts {
         let limits = self.run.limits();
         let mut budget = limits.kept_text;
-        let mut attempts: Vec<_> = test
-            .results
-            .iter()
-            .take(limits.attempts)
-            .map(|result| {
-                let failure = result.error.as_ref();
-                let parts =
-                    [failure.and_then(|one| one.message.as_deref()), failure.and_then(|one| one.stack.as_deref())];
-                let message = message(parts, budget);
-                budget -= message.as_ref().map_or(0, String::len).min(budget);
-                let outcome = attempt_outcome(result.status.as_deref(), test.expected_status.as_deref());
-                Attempt::new(outcome, result.duration.and_then(|value| milliseconds(value).duration), None, message)
-            })
-            .collect();
+        let run = &mut self.run;
+        let expected = test.expected_status.text(run, "expectedStatus", offset);
+        let mut attempts = Vec::new();
+        for result in results.iter().take(limits.attempts) {
+            let failure: Option<Failure<'_>> = result.error.get(run, "error", offset);
+            let parts =
+                failure.map(|one| [one.message.text(run, "message", offset), one.stack.text(run, "stack", offset)]);
+            let message = parts.and_then(|parts| message([parts[0].as_deref(), parts[1].as_deref()], budget));
+            budget -= message.as_ref().map_or(0, String::len).min(budget);
+            let status = result.status.text(run, "status", offset);
+            let duration = result.duration.number(run, "duration", offset);
+            attempts.push(Attempt::new(
+                attempt_outcome(status.as_deref(), expected.as_deref()),
+                duration.and_then(|value| milliseconds(value).duration),
+                None,
+                message,
+            ));
+        }
         let last = attempts.pop().unwrap_or_else(|| Attempt::plain(outcome, None));
         Attempts::new(attempts, last)
     }

@@ -204,3 +204,43 @@ fn the_longest_times_there_are_can_be_added_up() {
         assert_eq!(run.executions[0].duration, Some(std::time::Duration::MAX), "{:?}", run.format);
     }
 }
+
+#[test]
+fn a_field_that_decides_nothing_costs_no_test_whatever_its_type() {
+    let ctrf = run(r#"{"results":{"tool":{"name":"x"},"summary":{"tests":7,"failed":2},"tests":[
+        {"name":"a","status":"failed","duration":12,"start":"2026-11-24T10:00:00.000Z"},
+        {"name":"b","status":"failed","duration":"12","message":{"text":"m"}},
+        {"name":"c","status":"passed","duration":12,"trace":["x"]},
+        {"name":"d","status":"passed","duration":[],"retries":1.0},
+        {"name":"e","status":"passed","duration":12,"flaky":"true"},
+        {"name":"f","status":"passed","suite":7,"filePath":null,"browser":null,"retryAttempts":"none"},
+        {"name":"g","status":"passed"}]}}"#);
+    assert_eq!(folded(&ctrf), [7, 5, 2, 0, 0, 2]);
+    assert_eq!(test(&ctrf, "a").reported_start.as_deref(), Some("2026-11-24T10:00:00.000Z"));
+    assert_eq!(test(&ctrf, "b").duration, Some(std::time::Duration::from_millis(12)));
+    assert_eq!(words(&ctrf), ["field_unreadable"; 5]);
+    assert_eq!(ctrf.warnings.iter().map(|warning| warning.line).collect::<Vec<_>>(), [3, 4, 5, 7, 7]);
+
+    let playwright =
+        run(r#"{"config":{},"stats":{"startTime":7,"duration":"long"},"suites":[{"title":"a.spec.ts","specs":[
+        {"title":"t","file":null,"tests":[
+        {"projectName":null,"expectedStatus":7,"status":"unexpected","results":[{"status":"failed","error":"no"}]},
+        {"projectName":"phone","status":"expected","results":null}]}]}]}"#);
+    assert_eq!(folded(&playwright), [2, 1, 1, 0, 0, 0]);
+    assert_eq!(words(&playwright), ["field_unreadable"; 2]);
+}
+
+#[test]
+fn a_test_without_a_name_or_a_status_is_an_error_and_not_left_out() {
+    let ctrf = run(r#"{"results":{"tests":[{"name":"a","status":"passed"},{"name":"b"},
+        {"status":"passed"},{"name":"c","status":["failed"]},7]}}"#);
+    assert_eq!(folded(&ctrf), [5, 1, 0, 4, 0, 0]);
+    assert_eq!(test(&ctrf, "b").attempts[0].kind(), Some("unreadable"));
+    assert_eq!(words(&ctrf), ["test_unreadable"; 4]);
+
+    let playwright = run(r#"{"config":{},"suites":[{"title":"a.spec.ts","suites":[{"title":"cart","specs":[
+        {"title":"t","tests":[{"projectName":"phone","status":"expected"},{"projectName":"desktop"}]},
+        {"title":"u"}]}],"specs":[{"tests":[]}]}]}"#);
+    assert_eq!(folded(&playwright), [4, 1, 0, 3, 0, 0]);
+    assert_eq!(test(&playwright, "cart › u").outcome, qastack::reports::Outcome::Error);
+}
