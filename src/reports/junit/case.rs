@@ -38,7 +38,7 @@ struct Results {
 impl Junit<'_> {
     pub(super) fn case(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
         let mut attributes = self.case_attributes(tag)?;
-        let results = self.results()?;
+        let results = self.results(suite)?;
         self.warn_of_results(tag, &attributes, &results);
         let element = element_outcome(&attributes, &results);
         let attempts = attempts(&attributes, results, element);
@@ -107,7 +107,7 @@ impl Junit<'_> {
         Ok(case)
     }
 
-    fn results(&mut self) -> Result<Results, Unreadable> {
+    fn results(&mut self, suite: &Suite) -> Result<Results, Unreadable> {
         let mut results = Results::default();
         let mut budget = self.run.limits().kept_text;
         loop {
@@ -129,6 +129,13 @@ impl Junit<'_> {
                     }
                     "rerunError" => {
                         self.retry(&tag, Outcome::Error, &mut results.reruns, &mut results.left_out, &mut budget)?
+                    }
+                    // No dialect has cases inside each other. Whoever writes one means a test by it.
+                    "testcase" => {
+                        self.run.warn("case_inside", tag.offset, || {
+                            "a test case inside another one: it is counted as a test of its own".to_owned()
+                        });
+                        self.case(&tag, suite)?;
                     }
                     _ => self.xml.skip()?,
                 },

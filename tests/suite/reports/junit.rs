@@ -263,3 +263,12 @@ fn output_inside_a_case_is_read_over_even_when_it_looks_like_a_report() {
     );
     assert_eq!(folded(&run), [1, 1, 0, 0, 0, 0]);
 }
+
+#[test]
+fn a_case_inside_a_case_is_a_test_of_its_own_and_is_told() {
+    let run = run("<testsuite name='s' tests='2' failures='1'>\n<testcase name='outer'>\n\
+         <testcase name='inner'><failure message='m'/></testcase></testcase></testsuite>");
+    assert_eq!(folded(&run), [2, 1, 1, 0, 0, 0]);
+    assert_eq!(test(&run, "inner").outcome, Outcome::Failed);
+    assert_eq!((words(&run), run.warnings[0].line), (vec!["case_inside"], 3));
+}
