@@ -2,6 +2,7 @@
 //!
 //! In a directory a file counts as a report by how its content begins, never by its name alone.
 
+use crate::reports::is_root;
 use globset::{GlobBuilder, GlobMatcher};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -118,7 +119,7 @@ fn is_report_xml(head: &str) -> bool {
             rest = rest.split_once("-->").map_or("", |(_, after)| after);
         } else if !rest.starts_with(['?', '!']) {
             let end = rest.find(|c: char| c.is_whitespace() || c == '>' || c == '/').unwrap_or(rest.len());
-            return ["testsuites", "testsuite", "TestRun", "test-run", "assemblies"].contains(&&rest[..end]);
+            return is_root(&rest[..end]);
         }
     }
     false
@@ -172,6 +173,14 @@ mod tests {
         let found: Vec<&str> = found.iter().map(|name| name.trim_start_matches("./")).collect();
         assert_eq!(found, ["ctrf/ctrf-report.json", "go.jsonl", "results.trx", "target/surefire-reports/TEST-a.xml"]);
         assert_eq!(missing, 0);
+    }
+
+    #[test]
+    fn every_root_that_is_read_is_found_in_a_directory() {
+        let roots = ["testsuites", "testsuite", "testcase", "testrun", "TestRun", "test-run", "assemblies", "assembly"];
+        let files: Vec<_> = roots.iter().map(|root| (format!("{root}.xml"), format!("<{root} name='x'/>"))).collect();
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        assert_eq!(names(&directory(&files), &["."]).0.len(), roots.len());
     }
 
     #[test]

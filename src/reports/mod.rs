@@ -78,6 +78,11 @@ fn read_xml(decoded: &Decoded<'_>, limits: &Limits, names: &NameRules) -> Result
     }
 }
 
+/// Whether an XML document that begins with this element is a report.
+pub fn is_root(name: &str) -> bool {
+    junit::is_root(name) || dotnet::format_of(name).is_some()
+}
+
 /// Says what the file looks like instead, where that is easy to tell.
 fn unknown(text: &str) -> Unreadable {
     let found = match text.trim_start() {
