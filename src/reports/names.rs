@@ -83,6 +83,16 @@ impl NameRules {
         if may_be_random(&name) { self.names.apply(name) } else { name }
     }
 
+    /// The name of a suite without its random parts. RSpec's reports bear the number of the process that
+    /// `parallel_tests` ran them in, and which tests it got differs from run to run.
+    pub fn suite<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let name = self.name(name);
+        match name.strip_prefix("rspec") {
+            Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => "rspec".into(),
+            _ => name,
+        }
+    }
+
     /// A file's name without the work space it was checked out into.
     pub fn file<'n>(&self, file: &'n str) -> Cow<'n, str> {
         if file.starts_with(['/', '.', 'f']) || file.as_bytes().get(1) == Some(&b':') {
@@ -163,6 +173,21 @@ mod tests {
         {
             assert_eq!(rules.name(name), name);
         }
+    }
+
+    #[test]
+    fn the_number_of_the_process_is_no_part_of_an_rspec_suites_name() {
+        let rules = NameRules::default();
+        for (suite, expected) in [
+            ("rspec", "rspec"),
+            ("rspec2", "rspec"),
+            ("rspec16", "rspec"),
+            ("rspec2b", "rspec2b"),
+            ("rspec 2", "rspec 2"),
+        ] {
+            assert_eq!(rules.suite(suite), expected);
+        }
+        assert_eq!(rules.name("rspec2"), "rspec2", "a test may be called so");
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl<'r> RunBuilder<'r> {
         }
         let (names, limit) = (self.names, self.limits.name);
         self.places.go_to(&written, || TestPlace {
-            suite: names.name(cut(suite, limit)).into_owned(),
+            suite: names.suite(cut(suite, limit)).into_owned(),
             class: names.name(cut(class, limit)).into_owned(),
             file: file.map(|file| names.file(cut(file, limit)).into_owned()),
             variant: cut(variant, limit).to_owned(),
