@@ -9,20 +9,26 @@ use std::borrow::Cow;
 /// What stands in a name where a random part was.
 const MARK: &str = "*";
 
-/// Rules for names of suites, classes and tests: a pattern, and what replaces it.
-const NAMES: &[(&str, &str)] = &[
-    // UUIDs.
-    (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", MARK),
+/// Rules for names of suites, classes and tests: a pattern, and what replaces it. These parts are never the same twice.
+const RANDOM: &[(&str, &str)] = &[
     // Java's identity hash: `Widget@6e576b5a`.
     (r"@[0-9a-f]{5,16}\b", "@*"),
     // Addresses of objects: `<object at 0x7f1c2a3b4c5d>`.
+    (r"\bat 0x[0-9a-fA-F]{6,16}\b", "at 0x*"),
+    // A stress run of nextest names its suites `binary@stress-0`, `binary@stress-1`, …
+    (r"@stress-\d+$", ""),
+];
+
+/// Rules for parts that are random in one project and a parameter's value in another.
+const DOUBTFUL: &[(&str, &str)] = &[
+    // UUIDs.
+    (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", MARK),
+    // Addresses.
     (r"\b0x[0-9a-fA-F]{6,16}\b", "0x*"),
     // Dates with a time of day.
     (r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?", MARK),
     // Temporary directories.
     (r"/tmp/[^/\s\])]+", "/tmp/*"),
-    // A stress run of nextest names its suites `binary@stress-0`, `binary@stress-1`, …
-    (r"@stress-\d+$", ""),
 ];
 
 /// Rules for source files: the work space a CI system checks out into is not part of a file's name.
@@ -43,7 +49,8 @@ const FILES: &[(&str, &str)] = &[
 #[derive(Debug, Clone)]
 pub struct NameRules {
     own: Vec<(Regex, String)>,
-    names: Rules,
+    random: Rules,
+    doubtful: Rules,
     files: Rules,
 }
 
@@ -72,15 +79,38 @@ impl NameRules {
         Ok(Self { own, ..Self::default() })
     }
 
-    /// The name of a suite, a class or a test without its random parts.
+    /// The name of a suite or a class without its random parts.
     pub fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let name = self.by_own_rules(name);
+        if may_be_random(&name) { self.doubtful.apply(self.random.apply(name)) } else { name }
+    }
+
+    /// The name of a test without its random parts; where some of these may be a parameter's value, the name with them
+    /// too.
+    pub fn test<'n>(&self, name: &'n str) -> (Cow<'n, str>, Option<String>) {
+        let name = self.by_own_rules(name);
+        if !may_be_random(&name) {
+            return (name, None);
+        }
+        let name = self.random.apply(name);
+        let replaced = match self.doubtful.apply(Cow::Borrowed(&*name)) {
+            Cow::Owned(replaced) => Some(replaced),
+            Cow::Borrowed(_) => None,
+        };
+        match replaced {
+            Some(replaced) => (replaced.into(), Some(name.into_owned())),
+            None => (name, None),
+        }
+    }
+
+    fn by_own_rules<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut name = Cow::Borrowed(name);
         for (pattern, replacement) in &self.own {
             if pattern.is_match(&name) {
                 name = Cow::Owned(pattern.replace_all(&name, replacement.as_str()).into_owned());
             }
         }
-        if may_be_random(&name) { self.names.apply(name) } else { name }
+        name
     }
 
     /// The name of a suite without its random parts. RSpec's reports bear the number of the process that
@@ -105,7 +135,7 @@ impl NameRules {
 
 impl Default for NameRules {
     fn default() -> Self {
-        Self { own: Vec::new(), names: Rules::of(NAMES), files: Rules::of(FILES) }
+        Self { own: Vec::new(), random: Rules::of(RANDOM), doubtful: Rules::of(DOUBTFUL), files: Rules::of(FILES) }
     }
 }
 
@@ -162,7 +192,17 @@ mod tests {
             ("suite::bin@stress-3", "suite::bin"),
         ] {
             assert_eq!(rules.name(name), expected);
+            assert_eq!(rules.test(name).0, expected);
         }
+    }
+
+    #[test]
+    fn what_may_be_a_parameters_value_is_told_too() {
+        let rules = NameRules::default();
+        let both = "reads Widget@6e576b5a of 2024-05-01T10:11";
+        assert_eq!(rules.test(both), ("reads Widget@* of *".into(), Some("reads Widget@* of 2024-05-01T10:11".into())));
+        assert_eq!(rules.test("reads Widget@6e576b5a"), ("reads Widget@*".into(), None));
+        assert_eq!(rules.test("mask[0xff00ff00]"), ("mask[0x*]".into(), Some("mask[0xff00ff00]".into())));
     }
 
     #[test]
@@ -217,7 +257,8 @@ mod tests {
     #[test]
     fn every_default_rule_compiles() {
         let rules = NameRules::default();
-        assert_eq!((rules.names.rules.len(), rules.names.set.len()), (NAMES.len(), NAMES.len()));
-        assert_eq!((rules.files.rules.len(), rules.files.set.len()), (FILES.len(), FILES.len()));
+        for (rules, table) in [(rules.random, RANDOM), (rules.doubtful, DOUBTFUL), (rules.files, FILES)] {
+            assert_eq!((rules.rules.len(), rules.set.len()), (table.len(), table.len()));
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::names::NameRules;
 use super::places::{Places, Written};
 use super::unreadable::Unreadable;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// One record of a report, as it stands there.
@@ -49,6 +50,8 @@ pub(crate) struct RunBuilder<'r> {
     repeats: Repeats,
     // It knows names as they are written: two parameters that only differ in a random part are two tests.
     places: Places,
+    /// Executions whose names lost a part that may be a parameter's value, with their names before.
+    doubtful: Vec<(usize, String)>,
 }
 
 impl<'r> RunBuilder<'r> {
@@ -68,6 +71,7 @@ impl<'r> RunBuilder<'r> {
             lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
             repeats: Repeats::Unknown,
             places: Places::new(),
+            doubtful: Vec::new(),
         }
     }
 
@@ -120,19 +124,24 @@ impl<'r> RunBuilder<'r> {
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
         }
         self.go_to(&record);
-        let test = TestIdentity { place: self.places.here(), name: self.normalised(&record.name, record.offset) };
+        self.warn_of_length(&record.name, record.offset);
+        let (name, before) = self.names.test(cut(&record.name, self.limits.name));
+        let test = TestIdentity { place: self.places.here(), name: name.into_owned() };
         let executions = &self.run.executions;
         let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
-            None => self.run.executions.push(Execution {
-                test,
-                outcome: record.outcome,
-                flaky: is_flaky(record.outcome, &record.attempts),
-                duration: record.duration,
-                attempts: record.attempts,
-                reported_start: record.reported_start,
-            }),
+            None => {
+                self.doubtful.extend(before.map(|name| (self.run.executions.len(), name)));
+                self.run.executions.push(Execution {
+                    test,
+                    outcome: record.outcome,
+                    flaky: is_flaky(record.outcome, &record.attempts),
+                    duration: record.duration,
+                    attempts: record.attempts,
+                    reported_start: record.reported_start,
+                });
+            }
         }
         Ok(())
     }
@@ -142,7 +151,27 @@ impl<'r> RunBuilder<'r> {
         if self.run.elements.tests == 0 {
             self.warn("no_tests", usize::MAX, || "there is no test case in this report".to_owned());
         }
+        self.keep_parameters();
         self.run
+    }
+
+    /// Names of one report that differ only in what was taken for random are those of a test with several parameters:
+    /// all of them keep it, in whatever order they stand.
+    fn keep_parameters(&mut self) {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let executions = &self.run.executions;
+        let mut names: HashMap<&TestIdentity, &str> = HashMap::new();
+        let mut several: HashSet<&TestIdentity> = HashSet::new();
+        for (index, name) in &doubtful {
+            let test = &executions[*index].test;
+            if *names.entry(test).or_insert(name) != name {
+                several.insert(test);
+            }
+        }
+        let kept: Vec<bool> = doubtful.iter().map(|(index, _)| several.contains(&executions[*index].test)).collect();
+        for ((index, name), _) in doubtful.into_iter().zip(kept).filter(|(_, kept)| *kept) {
+            self.run.executions[index].test.name = name;
+        }
     }
 
     /// The last record decides, unless it is a skip: a skipped test has no result that could replace another.
@@ -188,11 +217,6 @@ impl<'r> RunBuilder<'r> {
             file: file.map(|file| names.file(cut(file, limit)).into_owned()),
             variant: cut(variant, limit).to_owned(),
         });
-    }
-
-    fn normalised(&mut self, name: &str, offset: usize) -> String {
-        self.warn_of_length(name, offset);
-        self.names.name(cut(name, self.limits.name)).into_owned()
     }
 
     fn warn_of_length(&mut self, name: &str, offset: usize) {

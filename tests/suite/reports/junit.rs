@@ -272,3 +272,32 @@ fn a_case_inside_a_case_is_a_test_of_its_own_and_is_told() {
     assert_eq!(test(&run, "inner").outcome, Outcome::Failed);
     assert_eq!((words(&run), run.warnings[0].line), (vec!["case_inside"], 3));
 }
+
+#[test]
+fn parameters_that_look_random_stay_apart_where_one_report_has_several_of_them() {
+    let names = |cases: &str| -> Vec<String> {
+        let run = run(format!("<testsuites>{cases}</testsuites>"));
+        run.executions.into_iter().map(|execution| execution.test.name).collect()
+    };
+    let (january, june) = ("<testcase name='p[2024-01-01T00:00]'/>", "<testcase name='p[2024-06-01T00:00]'/>");
+    let both = ["p[2024-01-01T00:00]", "p[2024-06-01T00:00]"];
+    assert_eq!(names(&format!("<testsuite name='s'>{january}{june}</testsuite>")), both);
+    assert_eq!(names(&format!("<testsuite name='s'>{june}{january}</testsuite>")), [both[1], both[0]]);
+    // Alone it may differ in the next run; so may what stands elsewhere, or again in the iteration of a stress run.
+    assert_eq!(names(&format!("<testsuite name='s'>{january}{january}</testsuite>")), ["p[*]"]);
+    assert_eq!(
+        names(&format!("<testsuite name='s'>{january}</testsuite><testsuite name='t'>{june}</testsuite>")),
+        ["p[*]", "p[*]"]
+    );
+    assert_eq!(
+        names(&format!(
+            "<testsuite name='s@stress-0'>{june}</testsuite><testsuite name='s@stress-1'>{june}</testsuite>"
+        )),
+        ["p[*]", "p[*]"]
+    );
+    // Hashes of objects are new in every run.
+    assert_eq!(
+        names("<testsuite><testcase name='p[W@6e576b5a]'/><testcase name='p[W@1b2c3d4e]'/></testsuite>"),
+        ["p[W@*]", "p[W@*]"]
+    );
+}
