@@ -1,16 +1,16 @@
 //! Separated values with a header row.
 
+use super::dates::Order;
 use super::fields::{self, Draft, Field, FieldMap, LabelList};
 use super::{Collector, DefectList, ListFormat, Unusable, issues};
 
 pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<DefectList, Unusable> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter(bytes))
-        .flexible(true)
-        .trim(csv::Trim::Headers)
-        .from_reader(bytes);
+    let (separator, bytes) = separator(bytes);
+    let before = u64::from(separator.is_some());
+    let delimiter = separator.unwrap_or_else(|| delimiter(bytes));
+    let mut reader = records(bytes, delimiter);
     let malformed = |error: &csv::Error| Unusable::Malformed {
-        line: error.position().map_or(1, csv::Position::line),
+        line: before + error.position().map_or(1, csv::Position::line),
         reason: error.to_string(),
     };
     let header = reader.byte_headers().map_err(|error| malformed(&error))?;
@@ -19,11 +19,13 @@ pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Def
     if columns.iter().all(|column| *column == Field::Custom(String::new())) {
         return Err(Unusable::Empty);
     }
-    let columns = only_one_key(columns, &names);
+    let columns = fields::one_of_each(columns, |index| names[index].trim().to_owned());
     if !columns.contains(&Field::Key) {
         return Err(Unusable::NoKeyColumn);
     }
     let format = format(&names);
+    // GitLab's labels may hold spaces, and nothing but a comma stands between two of them.
+    let labels = if format == ListFormat::GitlabCsv { LabelList::Commas } else { LabelList::Guessed };
     let mut collector = Collector::default();
     names.iter().zip(&columns).for_each(|(name, column)| collector.see(name, column));
     let otherwise = if columns.contains(&Field::Created) {
@@ -32,6 +34,7 @@ pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Def
         collector.warn(1, "the list has no column with the creation date; the defects count from now");
         Some(received_at)
     };
+    let order = order(bytes, delimiter, &columns);
     let mut record = csv::ByteRecord::new();
     loop {
         match reader.read_byte_record(&mut record) {
@@ -39,11 +42,20 @@ pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Def
             Ok(true) => {}
             Err(error) => return Err(malformed(&error)),
         }
-        let line = record.position().map_or(0, |position| first_line(bytes, position));
+        let line = before + record.position().map_or(0, |position| first_line(bytes, position));
         if record.iter().all(|value| value.trim_ascii().is_empty()) {
             continue;
         }
-        collector.take(line, row(format, &columns, &record, otherwise))?;
+        let mut draft = Draft::new(labels, order);
+        let row = row(&mut draft, &columns, &record).and_then(|()| {
+            draft.note().into_iter().for_each(|note| collector.warn(line, note));
+            let mut defect = draft.finish(otherwise)?;
+            if format == ListFormat::GitlabCsv {
+                issues::name_by_address(&mut defect);
+            }
+            Ok(defect)
+        });
+        collector.take(line, row)?;
     }
     collector.finish(format, map)
 }
@@ -67,35 +79,36 @@ fn first_line(bytes: &[u8], position: &csv::Position) -> u64 {
     position.line() + empty.filter(|&&byte| byte == b'\n').count() as u64
 }
 
-fn row(
-    format: ListFormat,
-    columns: &[Field],
-    record: &csv::ByteRecord,
-    otherwise: Option<i64>,
-) -> Result<crate::quality::Defect, String> {
-    // GitLab's labels may hold spaces, and nothing but a comma stands between two of them.
-    let labels = if format == ListFormat::GitlabCsv { LabelList::Commas } else { LabelList::Guessed };
-    let mut draft = Draft::new(labels);
-    for (column, value) in columns.iter().zip(record) {
-        draft.set(column, &String::from_utf8_lossy(value))?;
-    }
-    let mut defect = draft.finish(otherwise)?;
-    if format == ListFormat::GitlabCsv {
-        issues::name_by_address(&mut defect);
-    }
-    Ok(defect)
+fn row(draft: &mut Draft, columns: &[Field], record: &csv::ByteRecord) -> Result<(), String> {
+    columns.iter().zip(record).try_for_each(|(column, value)| draft.set(column, &String::from_utf8_lossy(value)))
 }
 
-/// Of several columns that could be the key, the one that says so most plainly is, and the others are fields of their
-/// own.
-fn only_one_key(columns: Vec<Field>, names: &[String]) -> Vec<Field> {
-    let name = |index: usize| names.get(index).map_or("", |name| name.trim());
-    let key = (0..columns.len()).filter(|&i| columns[i] == Field::Key).min_by_key(|&i| fields::plainness(name(i)));
-    let field = |(index, column)| match column {
-        Field::Key if Some(index) != key => Field::Custom(name(index).to_owned()),
-        column => column,
-    };
-    columns.into_iter().enumerate().map(field).collect()
+/// How dates are meant that could mean two days: as the other dates of the list.
+fn order(bytes: &[u8], delimiter: u8, columns: &[Field]) -> Option<Order> {
+    let is_date = |column: &Field| matches!(column, Field::Created | Field::Resolved);
+    let dates: Vec<usize> = (0..columns.len()).filter(|&index| is_date(&columns[index])).collect();
+    // The first record that is malformed ends the reading that follows.
+    let records = records(bytes, delimiter).into_byte_records().map_while(Result::ok);
+    Order::of(records.flat_map(|record| {
+        let texts = dates.iter().filter_map(|&index| record.get(index));
+        texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect::<Vec<_>>()
+    }))
+}
+
+fn records(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::Headers).from_reader(bytes)
+}
+
+/// Excel's first line that says the separator, `sep=;`, and what follows it.
+fn separator(bytes: &[u8]) -> (Option<u8>, &[u8]) {
+    let Some(end) = memchr::memchr(b'\n', bytes) else { return (None, bytes) };
+    let line = bytes[..end].trim_ascii_end();
+    match line.trim_ascii_start().to_ascii_lowercase().as_slice() {
+        [b's', b'e', b'p', b'=', separator] => (Some(*separator), &bytes[end + 1..]),
+        // The separator is a tab, which counts as white space at the end of a line.
+        b"sep=" => (Some(b'\t'), &bytes[end + 1..]),
+        _ => (None, bytes),
+    }
 }
 
 /// The separator that stands most often in the header row.
@@ -171,5 +184,48 @@ mod tests {
         assert_eq!(list.defects[0].created_at, 1234);
         assert_eq!((list.defects[0].phase.as_str(), list.defects[1].phase.as_str()), ("production", ""));
         assert_eq!(list.warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_line_in_which_excel_says_the_separator_is_no_header() {
+        for text in [
+            "sep=;\r\nkey;created\r\nA-1;2026-01-31\r\nA-2;someday\r\n",
+            "\u{feff}SEP=\t\nkey\tcreated\nA-1\t2026-01-31\nA-2\tsomeday\n",
+        ] {
+            let list = read(text.as_bytes(), 7).unwrap();
+            assert_eq!((list.defects.len(), list.warnings[0].line), (1, 4), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_that_could_mean_two_days_is_meant_as_the_others_of_its_list() {
+        let text = "key;created;resolved\nA-1;02/11/2026;\nA-2;13/11/2026;03/12/2026\n";
+        let list = read(text.as_bytes(), 7).unwrap();
+        let dates: Vec<_> = list.defects.iter().map(|defect| (defect.created_at, defect.resolved_at)).collect();
+        assert_eq!(dates, [(1_793_577_600, None), (1_794_528_000, Some(1_796_256_000))]);
+        assert!(list.warnings.is_empty(), "{:?}", list.warnings);
+        let list = read(b"key,created\nA-1,02/11/2026\nA-2,13/11/2026\nA-3,11/13/2026\n", 7).unwrap();
+        assert_eq!((list.defects.len(), list.left_out), (2, 1), "the others contradict each other");
+    }
+
+    #[test]
+    fn of_several_creation_dates_the_plainest_counts() {
+        let text = "key,Reported,created,detected\nA-1,Anna,2026-01-31,2024-01-01\n";
+        let list = read(text.as_bytes(), 7).unwrap();
+        assert_eq!(list.defects[0].created_at, 1_769_817_600);
+        assert_eq!(list.other_columns, ["Reported", "detected"]);
+        let list = read(b"key,created,created\nA-1,2026-01-31,2024-01-01\n", 7).unwrap();
+        assert_eq!(list.defects[0].created_at, 1_769_817_600, "the first of two equal ones");
+    }
+
+    #[test]
+    fn what_is_said_of_the_resolution_costs_no_defect() {
+        let text = "key,created,resolved,closed\nA,2026-01-31,TBD,\nB,2026-01-31,,yes\nC,2026-01-31,,no\n\
+                    D,2026-01-31,2026-02-01,2026-03-01\n";
+        let list = read(text.as_bytes(), 7).unwrap();
+        let told: Vec<_> = list.defects.iter().map(|one| (one.resolved_at, one.status.as_str())).collect();
+        assert_eq!(told, [(None, ""), (None, "Closed"), (None, ""), (Some(1_769_904_000), "")]);
+        assert_eq!((list.left_out, list.warnings.len(), list.warnings[0].line), (0, 1, 2));
+        assert!(list.warnings[0].text.contains("resolved date \"TBD\""), "{}", list.warnings[0].text);
     }
 }

@@ -1,6 +1,6 @@
 //! The names under which trackers and people write a defect's fields.
 
-use super::dates;
+use super::dates::{self, Order};
 use crate::quality::Defect;
 use std::collections::BTreeMap;
 
@@ -141,14 +141,34 @@ impl Field {
     }
 }
 
-/// How plainly a name says that it is the key, the plainest first: Jira exports both `Issue key` and `Issue id`, GitLab
-/// `Issue ID` and `Title`.
-pub(super) fn plainness(name: &str) -> u8 {
-    match name.trim().to_ascii_lowercase() {
-        name if name.ends_with("key") => 0,
-        name if name == "id" || name == "number" || name == "iid" => 1,
+/// How plainly a name says that it is this field, the plainest first: Jira exports both `Issue key` and `Issue id`, GitLab
+/// `Issue ID` and `Title`; `Reported` beside `Created` may be by whom.
+pub(super) fn plainness(field: &Field, name: &str) -> u8 {
+    let name = plain_column(name);
+    match field {
+        Field::Key if name.ends_with("key") => 0,
+        Field::Key if ["id", "number", "iid"].contains(&name.as_str()) => 1,
+        Field::Created if name.starts_with("creat") => 0,
+        Field::Created if name.starts_with("opened") => 1,
+        Field::Created if name.starts_with("reported") => 3,
         _ => 2,
     }
+}
+
+/// Of several columns that could be the key, or the creation date, the one that says so most plainly is, and the others
+/// are fields of their own.
+pub(super) fn one_of_each(columns: Vec<Field>, name: impl Fn(usize) -> String) -> Vec<Field> {
+    let plainest = |field: Field| {
+        let those = (0..columns.len()).filter(|&index| columns[index] == field);
+        those.min_by_key(|&index| plainness(&field, &name(index)))
+    };
+    let (key, created) = (plainest(Field::Key), plainest(Field::Created));
+    let field = |(index, column)| match column {
+        Field::Key if Some(index) != key => Field::Custom(name(index)),
+        Field::Created if Some(index) != created => Field::Custom(name(index)),
+        column => column,
+    };
+    columns.into_iter().enumerate().map(field).collect()
 }
 
 /// What stands between the labels of one text.
@@ -166,14 +186,23 @@ pub(super) enum LabelList {
 pub(super) struct Draft {
     defect: Defect,
     created: Option<i64>,
+    /// It is said to be closed, in a word where others say when.
+    closed: bool,
     priority: String,
     labels: LabelList,
+    order: Option<Order>,
+    note: Option<String>,
 }
 
 impl Draft {
-    /// An empty one, whose labels stand like this.
-    pub(super) fn new(labels: LabelList) -> Self {
-        Self { labels, ..Self::default() }
+    /// An empty one, whose labels and dates stand like this.
+    pub(super) fn new(labels: LabelList, order: Option<Order>) -> Self {
+        Self { labels, order, ..Self::default() }
+    }
+
+    /// What had to be left out of it.
+    pub(super) fn note(&mut self) -> Option<String> {
+        self.note.take()
     }
 
     /// Whether it has a creation time of its own.
@@ -230,17 +259,12 @@ impl Draft {
                 return Ok(());
             }
             Field::Created => {
-                self.created = Some(dates::seconds(text).ok_or_else(|| unreadable("created", text))?);
+                let created = dates::seconds(text, self.order).ok_or_else(|| unreadable("created", text))?;
+                self.created.get_or_insert(created);
                 return Ok(());
             }
             Field::Resolved => {
-                // An open defect has no such time, and trackers write that in many words.
-                if !["unresolved", "open", "none", "null", "-", "n/a"]
-                    .iter()
-                    .any(|word| text.eq_ignore_ascii_case(word))
-                {
-                    defect.resolved_at = Some(dates::seconds(text).ok_or_else(|| unreadable("resolved", text))?);
-                }
+                self.resolved(text);
                 return Ok(());
             }
             Field::Custom(name) => defect.fields.entry(name.clone()).or_default(),
@@ -251,6 +275,24 @@ impl Draft {
         Ok(())
     }
 
+    /// An open defect has no such time, and trackers write that in many words; some say only that it is closed. What
+    /// cannot be read is no reason to lose the defect.
+    fn resolved(&mut self, text: &str) {
+        const OPEN: &[&str] = &["unresolved", "open", "none", "null", "-", "n/a", "false", "no", "n", "0"];
+        const CLOSED: &[&str] = &["true", "yes", "y", "x", "1", "closed", "resolved"];
+        let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+        if is_one_of(CLOSED) {
+            self.closed = true;
+        } else if !is_one_of(OPEN) {
+            match dates::seconds(text, self.order) {
+                Some(moment) => {
+                    self.defect.resolved_at.get_or_insert(moment);
+                }
+                None => self.note = Some(format!("left empty: {}", unreadable("resolved", text))),
+            }
+        }
+    }
+
     /// The defect. `otherwise` is the creation time where the list has none at all.
     ///
     /// # Errors
@@ -258,6 +300,9 @@ impl Draft {
     pub(super) fn finish(mut self, otherwise: Option<i64>) -> Result<Defect, String> {
         if self.defect.key.is_empty() {
             return Err("it has no key".to_owned());
+        }
+        if self.closed && self.defect.status.is_empty() {
+            self.defect.status = "Closed".to_owned();
         }
         if self.defect.severity.is_empty() {
             self.defect.severity = self.priority;

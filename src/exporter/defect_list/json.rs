@@ -127,10 +127,13 @@ impl<'a> Reading<'a> {
         }
         let entry = self.entries;
         let told = |reason: String| format!("entry {entry}: {reason}");
-        let draft = match self.draft(shape, &object) {
+        let mut draft = match self.draft(shape, &object) {
             Ok(draft) => draft,
             Err(reason) => return self.collector.take(line, Err(told(reason))),
         };
+        if let Some(note) = draft.note() {
+            self.collector.warn(line, told(note));
+        }
         let has_date = draft.has_created();
         match draft.finish(Some(self.received_at)) {
             Err(reason) => self.collector.take(line, Err(told(reason))),
@@ -148,21 +151,20 @@ impl<'a> Reading<'a> {
     /// Reads an entry, as far as it goes: without a date it waits for the end of the list.
     fn draft(&mut self, shape: Shape, object: &Map<String, Value>) -> Result<Draft, String> {
         let mut draft = Draft::default();
-        let fields = issues::fields(shape, object);
-        let key = fields.iter().map(|(name, _)| *name).filter(|name| self.map.field(name) == Field::Key);
-        let key = key.min_by_key(|name| fields::plainness(name));
-        for (id, value) in fields {
+        let mut fields = Vec::new();
+        for (id, value) in issues::fields(shape, object) {
             let name = self.names.get(id).map_or(id, String::as_str);
-            let field = match self.map.field(name) {
-                Field::Key if key != Some(id) => Field::Custom(name.to_owned()),
-                field => field,
-            };
-            if matches!(field, Field::Custom(_)) && !shape.keeps(id) {
-                continue;
-            }
             let texts = issues::texts(value);
             if texts.iter().all(String::is_empty) {
                 self.collector.see_empty(name);
+            } else {
+                fields.push((id, name.to_owned(), value, texts));
+            }
+        }
+        let columns = fields.iter().map(|(_, name, ..)| self.map.field(name)).collect();
+        let columns = fields::one_of_each(columns, |index| fields[index].1.clone());
+        for ((id, name, value, texts), field) in fields.iter().zip(columns) {
+            if matches!(field, Field::Custom(_)) && !shape.keeps(id) {
                 continue;
             }
             self.collector.see(name, &field);
@@ -255,4 +257,29 @@ pub fn write(defects: &[Defect]) -> Vec<u8> {
         })
         .collect();
     json!({ "defects": list }).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+
+    #[test]
+    fn whether_an_issue_is_closed_may_be_said_without_a_date() {
+        let text = br#"[{"number":1,"closed":false,"createdAt":"2026-01-31T00:00:00Z"},
+            {"number":2,"closed":true,"createdAt":"2026-01-31T00:00:00Z"},
+            {"number":3,"closed":true,"closedAt":"2026-02-01T00:00:00Z","state":"CLOSED","createdAt":"2026-01-31T00:00:00Z"}]"#;
+        let list = read(text, 7).unwrap();
+        let told: Vec<_> = list.defects.iter().map(|one| (one.resolved_at, one.status.as_str())).collect();
+        assert_eq!(told, [(None, ""), (None, "Closed"), (Some(1_769_904_000), "CLOSED")]);
+        assert!(list.warnings.is_empty(), "{:?}", list.warnings);
+    }
+
+    #[test]
+    fn of_several_creation_dates_the_plainest_that_is_there_counts() {
+        let text = br#"[{"key":"A","reported":"Anna","created":"2026-01-31","detected":"2024-01-01","resolved":"soon"},
+            {"key":"B","detected":"2026-01-31","created":null}]"#;
+        let list = read(text, 7).unwrap();
+        assert_eq!(list.defects.iter().map(|one| one.created_at).collect::<Vec<_>>(), [1_769_817_600; 2]);
+        assert!(list.warnings[0].text.starts_with("entry 1: left empty: the resolved date"), "{:?}", list.warnings);
+    }
 }
