@@ -4,6 +4,7 @@
 
 use super::event::{Event, Observer};
 use super::ports::{ChosenPorts, PortWishes, Trouble};
+use super::ready::Ready;
 use super::report::planned;
 use super::wait::Waits;
 use super::{
@@ -21,7 +22,6 @@ use crate::stack::{
     plan_embedded_down, plan_embedded_up,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -139,22 +139,6 @@ pub fn choose_port(engine: &EmbeddedEngine, asked: &Ports, wishes: &PortWishes) 
         chosen.remembered.ports.insert(SERVICE, PickedPort { asked: asked.test_metrics, picked });
     }
     Ok(chosen)
-}
-
-/// What the exporter says on `/readyz`.
-#[derive(Debug, Deserialize)]
-struct Ready {
-    config_sha256: Option<String>,
-    config_error: Option<String>,
-}
-
-impl Ready {
-    /// None where it does not answer, or not that it is ready.
-    async fn ask(http: &reqwest::Client, exporter: &Url) -> Option<Self> {
-        let url = exporter.join("/readyz").ok()?;
-        let response = http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?;
-        response.error_for_status().ok()?.json().await.ok()
-    }
 }
 
 /// One `up` under way.

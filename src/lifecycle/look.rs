@@ -1,5 +1,6 @@
 //! What is there, beyond the engine's objects: files in volumes, secrets, Prometheus' and Grafana's own state.
 
+use super::ready::Ready;
 use super::refusals::Refusals;
 use super::secrets;
 use super::{Credentials, reach};
@@ -9,7 +10,7 @@ use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaSpec};
 use crate::prometheus;
 use crate::stack::{FileSpec, Observed, ObservedContainer, ObservedGrafana, Service, StackSpec, State};
-use futures_util::future::{join4, try_join_all};
+use futures_util::future::{join, join4, try_join_all};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use url::Url;
@@ -38,6 +39,12 @@ pub async fn look<E: Engine>(
             reach::url(engine, &spec.names, Service::Prometheus, spec.container(Service::Prometheus).published).ok()?;
         stale_prometheus(http, base, spec).await
     };
+    let exporter = async {
+        let (service, container) = running(Service::TestMetrics)?;
+        let published = container.published().unwrap_or(spec.container(*service).published);
+        let base = reach::url(engine, &spec.names, *service, published).ok()?;
+        stale_exporter(http, base, spec).await
+    };
     let own = async {
         let Some((service, container)) = there.iter().find(|(service, _)| *service == Service::Grafana) else {
             return Ok::<_, Error>((None, None));
@@ -59,9 +66,11 @@ pub async fn look<E: Engine>(
     };
     let present =
         try_join_all(there.iter().map(|(service, container)| secrets::present(engine, &container.id, *service)));
-    let (files, stale, own, present) = join4(files, prometheus, own, present).await;
+    let stale = join(exporter, prometheus);
+    let (files, (exporter, prometheus), own, present) = join4(files, stale, own, present).await;
     observed.files = files?.into_iter().flatten().collect();
-    observed.stale.extend(stale.map(|reason| (Service::Prometheus, reason)));
+    observed.stale.extend(exporter.map(|reason| (Service::TestMetrics, reason)));
+    observed.stale.extend(prometheus.map(|reason| (Service::Prometheus, reason)));
     (observed.kept_password, observed.grafana) = own?;
     observed.secrets = present?.into_iter().flatten().collect();
     Ok(observed)
@@ -92,6 +101,13 @@ async fn files<E: Engine>(
 
 async fn as_wanted<E: Engine>(engine: &E, container: &str, file: &FileSpec) -> Result<bool> {
     Ok(engine.stat_file(container, &file.path).await?.is_some_and(|seen| file.is_as_seen(&seen)))
+}
+
+/// Whether the exporter runs with other settings than it should, as after a run that ended between the file and the
+/// signal.
+async fn stale_exporter(http: &reqwest::Client, base: Url, spec: &StackSpec) -> Option<String> {
+    let in_force = Ready::ask(http, &base).await?.config_sha256?;
+    (in_force != spec.exporter_settings_hash()).then(|| "it runs with other settings than its file says".to_owned())
 }
 
 /// Whether Prometheus runs with something else than its file says, as after a reload that failed.

@@ -20,6 +20,7 @@ mod open;
 mod ports;
 mod prove;
 mod reach;
+mod ready;
 mod refusals;
 mod report;
 mod reset_password;

@@ -2,6 +2,7 @@
 
 use super::apply::Apply;
 use super::event::{Event, Observer};
+use super::ready::Ready;
 use super::refusals::Refusals;
 use super::report::{DoneStep, UpReport, planned};
 use super::wait::{self, DeathWatch, Waits};
@@ -456,13 +457,11 @@ impl<'a, E: Engine> Run<'a, E> {
         let began = Instant::now();
         self.wait(Service::TestMetrics, "its settings to be loaded");
         self.with.engine.signal(&step.object, "SIGHUP").await?;
-        let files = &self.with.spec.container(Service::TestMetrics).files;
-        let wanted = files.first().map(|file| crate::stack::sha256(&file.contents)).unwrap_or_default();
-        let url = self.exporter.join("/readyz").map_err(|cause| Error::new(Code::Unexpected, cause.to_string()))?;
+        let wanted = self.with.spec.exporter_settings_hash();
         let work = async {
             loop {
-                let text = async { self.http.get(url.clone()).send().await?.text().await };
-                if text.await.is_ok_and(|text| text.contains(&wanted)) {
+                let ready = Ready::ask(self.http, &self.exporter).await;
+                if ready.is_some_and(|ready| ready.config_sha256.as_ref() == Some(&wanted)) {
                     return;
                 }
                 tokio::time::sleep(POLL).await;

@@ -6,12 +6,11 @@
 //! is there, the plain configuration is loaded. A job that vanishes leaves no stale markers behind, whereas
 //! a job that changes its interval does: its series would be gone until the next scrape.
 
+use crate::stack::sha256;
 use std::time::Duration;
 
 /// The job that scrapes the exporter.
 pub const JOB: &str = "test-metrics";
-/// The file name of the rules, beside the configuration.
-pub const RULES_FILE: &str = "qastack.rules.yml";
 
 const CONFIGURATION: &str = include_str!("../../templates/prometheus/prometheus.yml");
 const WARM_UP: &str = include_str!("../../templates/prometheus/warm-up.yml");
@@ -38,7 +37,14 @@ pub fn render_warm_up(spec: &PrometheusSpec) -> String {
     fill(&format!("{CONFIGURATION}{WARM_UP}"), spec)
 }
 
-/// The content of [`RULES_FILE`].
+/// The file name of the rules, beside the configuration. It names their hash: Prometheus tells which file it has loaded,
+/// and not what was in it.
+pub fn rules_file() -> String {
+    let hash: String = sha256(RULES.as_bytes()).chars().take(12).collect();
+    format!("qastack-{hash}.rules.yml")
+}
+
+/// The content of [`rules_file`].
 pub fn rules() -> &'static str {
     RULES
 }
@@ -61,7 +67,7 @@ fn fill(template: &str, spec: &PrometheusSpec) -> String {
         .replace("{{scrape_interval}}", &duration(spec.scrape_interval))
         .replace("{{target}}", &spec.target)
         .replace("{{job}}", JOB)
-        .replace("{{rules_file}}", RULES_FILE)
+        .replace("{{rules_file}}", &rules_file())
 }
 
 /// A duration as Prometheus writes it. Its largest unit that divides it keeps it readable.
@@ -92,7 +98,7 @@ mod tests {
         assert_eq!(yaml["scrape_configs"].as_sequence().unwrap().len(), 1);
         assert_eq!(yaml["scrape_configs"][0]["job_name"], JOB);
         assert_eq!(yaml["scrape_configs"][0]["static_configs"][0]["targets"][0], "test-metrics:8080");
-        assert_eq!(yaml["rule_files"][0], RULES_FILE);
+        assert_eq!(yaml["rule_files"][0], rules_file());
     }
 
     #[test]
@@ -102,6 +108,13 @@ mod tests {
         assert_eq!(warm["scrape_configs"][0], plain["scrape_configs"][0]);
         assert_eq!(warm["scrape_configs"][1]["relabel_configs"][0]["replacement"], JOB);
         assert_eq!(warm["scrape_configs"][1]["static_configs"], plain["scrape_configs"][0]["static_configs"]);
+    }
+
+    #[test]
+    fn other_rules_are_a_file_of_another_name() {
+        let name = rules_file();
+        let hash = name.strip_prefix("qastack-").and_then(|name| name.strip_suffix(".rules.yml")).unwrap();
+        assert!(sha256(rules().as_bytes()).starts_with(hash) && hash.len() == 12, "{name}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod loaded;
 mod target;
 
 pub use client::{Client, Runtime, Series};
-pub use config::{JOB, PrometheusSpec, RULES_FILE, flags, render, render_warm_up, rules};
+pub use config::{JOB, PrometheusSpec, flags, render, render_warm_up, rules, rules_file};
 pub use error::PrometheusError;
 pub use loaded::{ConfigDifference, differences};
 pub use target::{TargetHealth, TargetState};

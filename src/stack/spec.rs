@@ -1,7 +1,9 @@
 //! Settings -> what should run: services, network, volumes, files, secrets.
 
 use super::labels::Labels;
-use super::{Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Remembered, Service};
+use super::{
+    Begins, ContainerSpec, FileSpec, HealthCheck, ImageSource, Mount, Names, PullPolicy, Remembered, Service, sha256,
+};
 use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, Published, Reading, StackSettings};
 use std::collections::BTreeMap;
@@ -120,6 +122,12 @@ impl StackSpec {
         &self.containers[service as usize]
     }
 
+    /// The hash by which the exporter shows that its settings file is in force.
+    pub fn exporter_settings_hash(&self) -> String {
+        let files = &self.container(Service::TestMetrics).files;
+        files.first().map(|file| sha256(&file.contents)).unwrap_or_default()
+    }
+
     /// The parts of all volumes, each once.
     pub fn volume_parts(&self) -> Vec<&'static str> {
         let mut parts: Vec<_> = self.containers.iter().flat_map(|c| &c.mounts).map(|mount| mount.part).collect();
@@ -236,7 +244,7 @@ fn prometheus_container(settings: &StackSettings, prometheus: &PrometheusSpec) -
 fn prometheus_files(configuration: String) -> Vec<FileSpec> {
     vec![
         FileSpec::configuration("/etc/prometheus/prometheus.yml", configuration.into_bytes()),
-        FileSpec::configuration(&format!("/etc/prometheus/{}", prometheus::RULES_FILE), prometheus::rules().into()),
+        FileSpec::configuration(&format!("/etc/prometheus/{}", prometheus::rules_file()), prometheus::rules().into()),
     ]
 }
 

@@ -30,7 +30,7 @@ fn needed(name: &str) -> String {
 fn directory_with(configuration: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("prometheus.yml"), configuration).unwrap();
-    std::fs::write(directory.path().join(prometheus::RULES_FILE), prometheus::rules()).unwrap();
+    std::fs::write(directory.path().join(prometheus::rules_file()), prometheus::rules()).unwrap();
     directory
 }
 
@@ -46,7 +46,7 @@ fn promtool_has_nothing_against_what_is_rendered() {
     for configuration in [prometheus::render(&spec), prometheus::render_warm_up(&spec)] {
         let directory = directory_with(&configuration);
         promtool(directory.path(), &["check", "config", "--lint=all", "--lint-fatal", "prometheus.yml"]);
-        promtool(directory.path(), &["check", "rules", "--lint=all", "--lint-fatal", prometheus::RULES_FILE]);
+        promtool(directory.path(), &["check", "rules", "--lint=all", "--lint-fatal", &prometheus::rules_file()]);
     }
 }
 
@@ -54,6 +54,7 @@ fn promtool_has_nothing_against_what_is_rendered() {
 fn the_alerts_fire_for_bad_figures_and_never_for_the_samples() {
     let directory = directory_with(&prometheus::render(&spec("test-metrics:8080")));
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/qastack.rules.test.yml");
+    std::fs::write(directory.path().join("qastack.rules.yml"), prometheus::rules()).unwrap();
     std::fs::copy(tests, directory.path().join("qastack.rules.test.yml")).unwrap();
     promtool(directory.path(), &["test", "rules", "qastack.rules.test.yml"]);
 }

@@ -183,3 +183,22 @@ fn a_signal_before_there_is_an_engine_ends_the_command() {
     send(&child, Signal::TERM);
     assert_eq!(finish_child(child).code, 143);
 }
+
+#[test]
+fn a_change_of_settings_that_was_ended_before_its_signal_is_taken_by_the_next_up() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    desk.settings("figures: { flake_window: 7d }");
+    end(&desk, &["up"], "put-files:test-metrics", Signal::KILL);
+    let envelope = desk.json(&["up"], 0);
+    let steps = envelope["data"]["steps"].as_array().unwrap();
+    let actions: Vec<_> = steps.iter().map(|step| step["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["reload"], "{envelope:#}");
+    let in_force = {
+        let state = desk.model().state();
+        let exporter = state.container(&format!("{PROJECT}-test-metrics")).unwrap();
+        String::from_utf8(exporter.loaded.clone()).unwrap()
+    };
+    assert!(in_force.contains("flake_window: 7d"), "{in_force}");
+    desk.is_put_right("a signal that was lost");
+}
