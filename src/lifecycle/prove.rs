@@ -4,6 +4,7 @@ use super::POLL;
 use crate::error::{Error, Result};
 use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
 use crate::prometheus::{self, TargetHealth};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// The figure that is asked for: it is always there, even where it has no value yet.
@@ -23,11 +24,13 @@ pub async fn data_source(client: &grafana::Client, mut trouble: impl FnMut(Strin
     }
 }
 
-/// Waits until Prometheus has the exporter as a target that is up.
-pub async fn target(client: &prometheus::Client, mut trouble: impl FnMut(String)) -> Result<()> {
+/// Waits until Prometheus has the exporter as a target that is up, and was so after `since` (seconds since the epoch, the
+/// engine's clock).
+pub async fn target(client: &prometheus::Client, since: f64, mut trouble: impl FnMut(String)) -> Result<()> {
+    let is_fresh = |at: Option<Timestamp>| at.map_or(0.0, |at| at.as_nanosecond() as f64 / 1e9) >= since;
     loop {
         match client.target_state().await {
-            Ok(state) if state.health == TargetHealth::Up => return Ok(()),
+            Ok(state) if state.health == TargetHealth::Up && is_fresh(state.last_scrape) => return Ok(()),
             Ok(state) => trouble(match state.last_error {
                 Some(error) => format!("a scrape of the exporter that succeeds ({error})"),
                 None => "its first scrape of the exporter".to_owned(),

@@ -337,13 +337,24 @@ impl<'a, E: Engine> Run<'a, E> {
         checkpoint::reached("ready:prometheus").await;
         self.prometheus_answers.send_replace(true);
         if let Some(step) = self.step(&Action::Reload(service)) {
-            self.load_prometheus(step, None).await?;
+            // A Prometheus that stays warms up for an exporter that does not.
+            let warms_up = self.step(&Action::Settle).is_some();
+            let rendered = if warms_up { prometheus::render_warm_up } else { prometheus::render };
+            self.load_prometheus(step, &rendered(&self.with.spec.prometheus)).await?;
         }
         self.wait(service, "the exporter");
         answered(&self.exporter_answers).await;
-        self.elsewhere(prove::target(&self.prometheus, |trouble| self.wait(service, trouble))).await?;
-        if let Some(step) = self.step(&Action::Settle) {
-            self.load_prometheus(step, Some(())).await?;
+        let settle = self.step(&Action::Settle);
+        // One that stays remembers scrapes of before.
+        let since = match settle.filter(|_| !self.plan.starts(service)) {
+            Some(_) => self.warm_up_began_at().await?,
+            None => 0.0,
+        };
+        self.elsewhere(prove::target(&self.prometheus, since, |trouble| self.wait(service, trouble))).await?;
+        if let Some(step) = settle {
+            // After a warm-up the final files are not in the volume yet.
+            self.apply.put(service, &step.object, &self.with.spec.container(service).files).await?;
+            self.load_prometheus(step, &prometheus::render(&self.with.spec.prometheus)).await?;
         }
         self.done(service, began);
         Ok(())
@@ -435,19 +446,12 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
-    /// Makes Prometheus run with its final configuration and sees that it does. After a warm-up the final files are not
-    /// in the volume yet.
-    async fn load_prometheus(&self, step: &Step, after_warm_up: Option<()>) -> Result<()> {
+    /// Makes Prometheus run with the configuration in its volume and sees that it does.
+    async fn load_prometheus(&self, step: &Step, rendered: &str) -> Result<()> {
         let began = Instant::now();
         self.wait(Service::Prometheus, "its configuration to be loaded");
-        if after_warm_up.is_some() {
-            self.apply
-                .put(Service::Prometheus, &step.object, &self.with.spec.container(Service::Prometheus).files)
-                .await?;
-        }
         self.with.engine.signal(&step.object, "SIGHUP").await?;
-        let rendered = prometheus::render(&self.with.spec.prometheus);
-        prove::loaded(&self.prometheus, &rendered, Duration::from_secs(20)).await?;
+        prove::loaded(&self.prometheus, rendered, Duration::from_secs(20)).await?;
         self.apply.note(step, began.elapsed());
         Ok(())
     }
@@ -512,6 +516,14 @@ impl<'a, E: Engine> Run<'a, E> {
             latest = latest.max(at.map_or(0.0, |at| at.as_nanosecond() as f64 / 1e9));
         }
         Ok(latest)
+    }
+
+    /// The time from which on a scrape is one of the warm-up that a running Prometheus was given, and of the exporter that
+    /// is to stay.
+    async fn warm_up_began_at(&self) -> Result<f64> {
+        // It tells whole seconds.
+        let loaded = self.prometheus.runtime().await?.last_config_time.as_second() as f64 + 1.0;
+        Ok(self.services_started_at().await?.max(loaded))
     }
 
     async fn report(&self) -> Result<UpReport> {

@@ -124,6 +124,7 @@ mod tests {
             ("project: 'Not A Name'", "lower-case"),
             ("images: { grafana: 'no such:image:ref' }", "image reference"),
             ("scrape_interval: 5 parsecs", "a time such as 15s"),
+            ("scrape_interval: 121s", "121s is longer than 2m"),
             ("limits: { grafana: { memory: plenty } }", "a size such as 512MiB"),
             ("restart: sometimes", "on-failure:5"),
             ("ports: { grafana: 8080 }", "two services"),

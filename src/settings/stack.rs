@@ -13,6 +13,10 @@ use std::path::PathBuf;
 /// `images.test-metrics` when the image is made from the running executable.
 pub const BUILD: &str = "build";
 
+/// The longest `scrape_interval`. Prometheus calls a sample its newest for five minutes: with this one a scrape may be
+/// lost, and the figures are there all the same.
+const LONGEST_SCRAPE_INTERVAL: Period = Period::seconds(120);
+
 /// What should run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -253,6 +257,13 @@ impl StackSettings {
         let columns = self.import.columns.iter().map(|(field, column)| (field.as_str(), column.as_str()));
         FieldMap::new(columns).map_err(|message| Problem::new("import.columns", message))?;
         self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;
+        if self.scrape_interval > LONGEST_SCRAPE_INTERVAL {
+            let message = format!("{} is longer than {LONGEST_SCRAPE_INTERVAL}", self.scrape_interval);
+            return Err(Problem::new("scrape_interval", message).hint(
+                "Write 2m or less: Prometheus shows no sample that is older than five minutes, so that figures which are \
+                 scraped less often would come and go.",
+            ));
+        }
         self.check_ports()?;
         self.check_images()?;
         self.check_limits()?;

@@ -14,6 +14,9 @@ use crate::secret::Secret;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Why a warm-up ends.
+const SETTLE: &str = "from the warm-up to the configured scrape interval";
+
 /// One small thing to do, in terms every engine understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -344,7 +347,13 @@ fn plan_container(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, obs
         .iter()
         .filter(|file| observed.files.get(&(service, file.path.clone())) != Some(&file.contents))
         .collect();
-    if !changed.is_empty() {
+    let scrapes_anew = !changed.is_empty() || plan.starts(Service::TestMetrics);
+    if service == Service::Prometheus && scrapes_anew && spec.is_scraped_seldom() {
+        let why = "warm-up configuration, since the next scrape is far away";
+        plan.add(Action::PutFiles(service, spec.prometheus_warm_up.clone()), &name, why, Some(service));
+        plan.add(Action::Reload(service), &name, "its configuration changed", Some(service));
+        plan.add(Action::Settle, &name, SETTLE, Some(service));
+    } else if !changed.is_empty() {
         let paths: Vec<&str> = changed.iter().map(|file| file.path.as_str()).collect();
         let reason = format!("changed: {}", paths.join(", "));
         plan.add(Action::PutFiles(service, wanted.files.clone()), &name, &reason, Some(service));
@@ -385,7 +394,7 @@ fn plan_start(plan: &mut Plan, spec: &StackSpec, wanted: &ContainerSpec, name: &
     }
     plan.add(Action::Start(service), name, reason, Some(service));
     if warm_up {
-        plan.add(Action::Settle, name, "from the warm-up to the configured scrape interval", Some(service));
+        plan.add(Action::Settle, name, SETTLE, Some(service));
     }
 }
 

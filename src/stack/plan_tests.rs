@@ -106,6 +106,26 @@ fn a_changed_scrape_interval_is_a_reload() {
 }
 
 #[test]
+fn where_the_next_scrape_is_far_away_prometheus_warms_up_again() {
+    let spec = spec_of("scrape_interval: 2m");
+    let mut observed = running(&spec);
+    observed.containers[0].state = State::Exited;
+    insta::assert_snapshot!(up(&spec, &observed), @"
+    put_files qastack-test-metrics: its configuration
+    ensure_secrets qastack-test-metrics: made where they are missing
+    start qastack-test-metrics: exited
+    put_files qastack-prometheus: warm-up configuration, since the next scrape is far away
+    reload qastack-prometheus: its configuration changed
+    settle qastack-prometheus: from the warm-up to the configured scrape interval
+    ");
+    insta::assert_snapshot!(up(&spec, &running(&spec_of("{}"))), @"
+    put_files qastack-prometheus: warm-up configuration, since the next scrape is far away
+    reload qastack-prometheus: its configuration changed
+    settle qastack-prometheus: from the warm-up to the configured scrape interval
+    ");
+}
+
+#[test]
 fn a_changed_figures_setting_is_a_reload_of_the_exporter() {
     let observed = running(&spec());
     insta::assert_snapshot!(up(&spec_of("figures: { flake_window: 7d }"), &observed), @"

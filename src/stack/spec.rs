@@ -7,6 +7,7 @@ use super::{
 use crate::prometheus::{self, PrometheusSpec};
 use crate::settings::{BUILD, Period, Published, Reading, StackSettings};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Where the secrets volume is mounted, in the services that need one.
 const SECRETS: &str = "/run/qastack";
@@ -120,6 +121,11 @@ impl StackSpec {
     /// A service's container.
     pub fn container(&self, service: Service) -> &ContainerSpec {
         &self.containers[service as usize]
+    }
+
+    /// Whether the next scrape may be longer away than `up` should wait for its proof.
+    pub fn is_scraped_seldom(&self) -> bool {
+        self.prometheus.scrape_interval > Duration::from_secs(30)
     }
 
     /// The hash by which the exporter shows that its settings file is in force.
