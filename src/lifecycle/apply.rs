@@ -38,6 +38,7 @@ pub struct Apply<'a, E: Engine> {
     done: Mutex<Vec<(Step, Duration)>>,
     secrets: Mutex<BTreeMap<SecretFile, Secret>>,
     is_new_password: AtomicBool,
+    untaken_password: Mutex<Option<Secret>>,
     /// Services whose container somebody else made and started meanwhile.
     adopted: Mutex<BTreeSet<Service>>,
     under_way: watch::Sender<usize>,
@@ -69,6 +70,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             done,
             secrets,
             is_new_password: AtomicBool::new(false),
+            untaken_password: Mutex::default(),
             adopted,
             under_way,
             is_ending,
@@ -174,6 +176,15 @@ impl<'a, E: Engine> Apply<'a, E> {
     /// Whether this run has made a password for Grafana.
     pub fn is_new_password(&self) -> bool {
         self.is_new_password.load(Ordering::Relaxed)
+    }
+
+    /// Grafana has taken the password: from now on the volume holds it.
+    pub async fn password_taken(&self) -> Result<()> {
+        let untaken = self.untaken_password.lock().ok().and_then(|mut untaken| untaken.take());
+        let Some(password) = untaken else { return Ok(()) };
+        let (service, file) = (Service::Grafana, SecretFile::GrafanaPassword);
+        let container = self.spec.names.container(service);
+        secrets::put(self.engine, self.spec, &container, service, &[(file, password)]).await
     }
 
     /// Does works side by side. When one fails no new step is begun, and those under way are finished first, so that
@@ -309,7 +320,7 @@ impl<'a, E: Engine> Apply<'a, E> {
                 let ensured = match self.is_adopted(*service) {
                     true => secrets::Ensured {
                         secrets: secrets::read(self.engine, &step.object, *service).await?,
-                        is_new_password: false,
+                        ..secrets::Ensured::default()
                     },
                     false => secrets::ensure(self.engine, self.spec, &step.object, *service, self.credentials).await?,
                 };
@@ -318,6 +329,9 @@ impl<'a, E: Engine> Apply<'a, E> {
                 }
                 if ensured.is_new_password {
                     self.is_new_password.store(true, Ordering::Relaxed);
+                }
+                if let (Some(password), Ok(mut untaken)) = (ensured.untaken_password, self.untaken_password.lock()) {
+                    *untaken = Some(password);
                 }
                 Ok(())
             }

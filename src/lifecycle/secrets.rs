@@ -56,13 +56,19 @@ impl Credentials {
     }
 }
 
+/// Where Grafana keeps its data, a password that it has once taken among them.
+const GRAFANA_DATABASE: &str = "/var/lib/grafana/grafana.db";
+
 /// What a service's volume holds, and what of it is new.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ensured {
     /// All its secrets.
     pub secrets: BTreeMap<SecretFile, Secret>,
     /// Whether Grafana's password was made now, so that a Grafana that has one already does not know it.
     pub is_new_password: bool,
+    /// A password that takes the place of the one in the volume once Grafana has taken it: until then that one may be the
+    /// only copy of what opens Grafana.
+    pub untaken_password: Option<Secret>,
 }
 
 /// Makes sure that a service finds its secrets: those in its volume stay, those that are missing are made.
@@ -74,13 +80,12 @@ pub async fn ensure<E: Engine>(
     credentials: &Credentials,
 ) -> Result<Ensured> {
     let mut secrets = read(engine, container, service).await?;
-    let mut missing = Vec::new();
+    let (mut missing, mut untaken_password) = (Vec::new(), None);
     let is_new_password = service == Service::Grafana
         && credentials.generates()
         && credentials.is_default(secrets.get(&SecretFile::GrafanaPassword));
     for file in SecretFile::ALL.into_iter().filter(|file| file.service() == service) {
         let wanted = match file {
-            // The password of the settings is written again where it differs; Grafana itself decides whether it holds.
             SecretFile::GrafanaPassword if is_new_password => password()?,
             SecretFile::GrafanaPassword => credentials.password(secrets.get(&file)),
             SecretFile::AdminToken | SecretFile::GrafanaSecretKey => match secrets.get(&file) {
@@ -88,13 +93,19 @@ pub async fn ensure<E: Engine>(
                 None => random()?,
             },
         };
-        if secrets.get(&file) != Some(&wanted) {
-            missing.push((file, wanted.clone()));
-            secrets.insert(file, wanted);
+        if secrets.get(&file) == Some(&wanted) {
+            continue;
         }
+        let is_kept = file == SecretFile::GrafanaPassword && secrets.contains_key(&file);
+        if is_kept && engine.stat_file(container, GRAFANA_DATABASE).await?.is_some() {
+            untaken_password = Some(wanted.clone());
+        } else {
+            missing.push((file, wanted.clone()));
+        }
+        secrets.insert(file, wanted);
     }
     put(engine, spec, container, service, &missing).await?;
-    Ok(Ensured { secrets, is_new_password })
+    Ok(Ensured { secrets, is_new_password, untaken_password })
 }
 
 /// Writes secrets of one service into their volume.

@@ -377,6 +377,7 @@ impl<'a, E: Engine> Run<'a, E> {
                 done => done?,
             },
         }
+        self.apply.password_taken().await?;
         self.wait(service, "Prometheus");
         answered(&self.prometheus_answers).await;
         prove::data_source(&client, |trouble| self.wait(service, trouble)).await?;

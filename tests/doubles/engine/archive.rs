@@ -56,11 +56,14 @@ pub fn get(state: &State, id: &str, path: &str) -> Option<Vec<u8>> {
 
 /// How one file looks, as the engine's header has it.
 pub fn look(state: &State, id: &str, path: &str) -> Option<String> {
-    let file = file(state, id, path)?;
-    let date = jiff::Timestamp::from_second(i64::try_from(file.date).ok()?).ok()?;
+    let (size, date) = match file(state, id, path) {
+        Some(file) => (file.contents.len() as u64, file.date),
+        None => (services_own(state, id, path)?, 0),
+    };
+    let date = jiff::Timestamp::from_second(i64::try_from(date).ok()?).ok()?;
     let name = path.rsplit('/').next()?;
     let stat = json!({
-        "name": name, "size": file.contents.len(), "mode": 420, "mtime": date.to_string(), "linkTarget": "",
+        "name": name, "size": size, "mode": 420, "mtime": date.to_string(), "linkTarget": "",
     });
     Some(STANDARD.encode(stat.to_string()))
 }
@@ -69,4 +72,11 @@ pub fn look(state: &State, id: &str, path: &str) -> Option<String> {
 pub fn file<'a>(state: &'a State, id: &str, path: &str) -> Option<&'a File> {
     let (volume, below) = place(state.container(id)?, path)?;
     state.volumes.get(&volume)?.files.get(below)
+}
+
+/// The size of a file that the service itself has written.
+fn services_own(state: &State, id: &str, path: &str) -> Option<u64> {
+    let (volume, below) = place(state.container(id)?, path)?;
+    let file = state.volumes.get(&volume)?.directory.path().join(below);
+    std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
 }

@@ -1,6 +1,6 @@
 //! Grafana in trouble, seen from `up`: what passes is waited for, what stays is told by its address and status.
 
-use super::desk::Desk;
+use super::desk::{Desk, PROJECT};
 use crate::grafana_double::{Fault, FaultKind};
 use std::time::Duration;
 
@@ -89,4 +89,37 @@ fn a_refused_password_is_tried_once_and_explained() {
     assert_eq!(finished.envelope()["error"]["code"], "grafana_password");
     desk.json(&["down"], 0);
     desk.is_put_right("a refused password");
+}
+
+#[test]
+fn a_password_that_grafana_refuses_leaves_the_one_that_opens_it() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("password"), "of my own\n").unwrap();
+    desk.settings("grafana: { admin_password_file: password }");
+    desk.is_brought_up("a password of one's own");
+    let password = || desk.model().secrets(PROJECT)["grafana/admin-password"].clone();
+    assert_eq!(password(), b"of my own");
+    desk.json(&["down"], 0);
+    std::fs::write(desk.path("password"), "mistyped\n").unwrap();
+    assert_eq!(desk.json(&["up"], 8)["error"]["code"], "grafana_password");
+    assert_eq!(password(), b"of my own");
+    desk.settings("");
+    desk.is_put_right("a password that was refused");
+}
+
+#[test]
+fn a_password_of_the_settings_that_grafana_takes_is_kept() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    desk.json(&["down"], 0);
+    // Somebody changes the password in Grafana and says so in the settings.
+    let data = format!("{PROJECT}-grafana-data");
+    let directory = desk.model().state().volumes[&data].directory.path().to_owned();
+    std::fs::write(directory.join("admin-password"), "of my own").unwrap();
+    std::fs::write(desk.path("password"), "of my own\n").unwrap();
+    desk.settings("grafana: { admin_password_file: password }");
+    desk.json(&["up"], 0);
+    assert_eq!(desk.model().secrets(PROJECT)["grafana/admin-password"], b"of my own");
+    desk.settings("");
+    desk.json(&["up"], 0);
 }
