@@ -50,7 +50,9 @@ pub async fn look<E: Engine>(
             return Ok::<_, Error>((None, None));
         };
         let kept = secrets::kept_password(engine, &container.id, credentials).await?;
-        if container.state != State::Running {
+        // A password that is about to be replaced may have been, by a run that ended before it could write that down.
+        let is_replaced = credentials.generates() && credentials.is_default(kept.as_ref());
+        if container.state != State::Running || is_replaced {
             return Ok((kept, None));
         }
         let published = container.published().unwrap_or(spec.container(*service).published);

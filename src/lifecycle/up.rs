@@ -367,6 +367,7 @@ impl<'a, E: Engine> Run<'a, E> {
         let data = self.with.spec.names.volume("grafana-data");
         if self.apply.is_new_password() && self.before.volumes.iter().any(|volume| volume.name == data) {
             self.tell_new_password().await?;
+            self.apply.password_taken().await?;
         }
         let client = self.grafana_client();
         match self.before.grafana.as_ref().filter(|looked| looked.lacking.is_empty() && !self.plan.starts(service)) {

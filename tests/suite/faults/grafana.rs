@@ -123,3 +123,25 @@ fn a_password_of_the_settings_that_grafana_takes_is_kept() {
     desk.settings("");
     desk.json(&["up"], 0);
 }
+
+#[test]
+fn a_password_that_was_made_and_could_not_be_told_leaves_the_one_that_grafana_has() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    // This engine runs no commands in containers, so that Grafana is told nothing.
+    desk.json(&["up", "--generate-password"], 4);
+    assert_eq!(desk.model().secrets(PROJECT)["grafana/admin-password"], b"admin");
+    desk.json(&["status"], 0);
+}
+
+#[test]
+fn a_password_that_was_told_and_not_written_down_is_replaced_and_not_asked_for() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    let data = format!("{PROJECT}-grafana-data");
+    let directory = desk.model().state().volumes[&data].directory.path().to_owned();
+    std::fs::write(directory.join("admin-password"), "made by a run that was ended").unwrap();
+    let refused = desk.json(&["up", "--generate-password"], 4);
+    let told = refused["error"].to_string();
+    assert!(told.contains("cannot run grafana in"), "it comes as far as telling Grafana a new one: {told}");
+}
