@@ -531,23 +531,33 @@ impl<'a, E: Engine> Run<'a, E> {
     async fn report(&self) -> Result<UpReport> {
         let now = self.with.engine.observe(&self.with.spec.names, &[]);
         let (now, figures) = tokio::join!(now, Figures::ask(self.http, &self.exporter));
-        let now = now?;
         let project = self.with.spec.names.project();
         let steps = self.apply.finished().into_iter();
         let mut warnings = self.warnings.lock().map(|warnings| warnings.clone()).unwrap_or_default();
-        for (service, why) in wait::not_running(&now, project) {
+        // Everything runs by now, so that a last look that fails takes nothing away.
+        let now = match now {
+            Ok(now) => Some(now),
+            Err(error) => {
+                warnings.push(format!("the stack is up, and a last look at its containers failed: {error}"));
+                None
+            }
+        };
+        for (service, why) in now.iter().flat_map(|now| wait::not_running(now, project)) {
             warnings.push(format!("{service} does not run any more: {why}"));
         }
         let published: Vec<Published> = self.with.spec.containers.iter().map(|container| container.published).collect();
         warnings.extend(reach::notice(self.with.engine.info(), &published));
         // Everything that runs has just answered over HTTP; the engine's own check may not have come round yet.
-        let answered = |service: Service| now.container(project, service).is_some_and(|c| c.state == State::Running);
+        let services = now.map(|now| {
+            let runs = |service: Service| now.container(project, service).is_some_and(|c| c.state == State::Running);
+            ServiceStatus::all(self.with.engine.info(), &now, project, Timestamp::now(), runs)
+        });
         Ok(UpReport {
             steps: steps.map(|(step, took)| DoneStep { step, seconds: took.as_secs_f64() }).collect(),
             ready: self.ready.get().copied(),
             proven: self.proven.get().copied(),
             own_part: Some(self.own_part()),
-            services: ServiceStatus::all(self.with.engine.info(), &now, project, Timestamp::now(), answered),
+            services: services.unwrap_or_default(),
             figures,
             dashboard: Some(self.dashboard()?),
             default_login: self.with.credentials.is_default(self.kept_password().as_ref()),

@@ -177,3 +177,18 @@ fn wait_until(is_so: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_stack_that_is_proven_stays_though_the_last_look_at_it_fails() {
+    let desk = Desk::new();
+    let marker = desk.path("marker");
+    let child = held_at(desk.command(&["up", "--json"]), "prove", &marker);
+    desk.fail(Fault { on: "/containers/json", call: 1, kind: Kind::Refused, for_ever: true });
+    std::fs::remove_file(&marker).unwrap();
+    let finished = finish_child(child);
+    assert!(desk.engine.heal(), "a look has failed");
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    let warnings = finished.envelope()["warnings"].to_string();
+    assert!(warnings.contains("a last look at its containers failed"), "{warnings}");
+    assert_eq!(desk.json(&["up"], 0)["data"]["steps"], serde_json::json!([]));
+}
