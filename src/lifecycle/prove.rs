@@ -2,7 +2,7 @@
 
 use super::POLL;
 use crate::error::{Error, Result};
-use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
+use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth, GrafanaError};
 use crate::prometheus::{self, TargetHealth};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub async fn sample(client: &grafana::Client, since: f64, mut trouble: impl FnMu
         match client.latest_sample(DATA_SOURCE_UID, FIGURE).await {
             Ok(Some(sample)) if sample.taken_at > since => return Ok(()),
             Ok(_) => trouble(format!("a fresh sample of {FIGURE} through Grafana")),
+            // A Prometheus that has just been started or loads its rules may fail one query and answer the next.
+            Err(error @ GrafanaError::QueryFailed { .. }) => trouble(error.to_string()),
             Err(error) if error.is_retryable() => trouble(error.to_string()),
             Err(error) => return Err(Error::from(error)),
         }

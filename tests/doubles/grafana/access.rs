@@ -118,6 +118,11 @@ async fn fault(double: &Double, path: &str) -> Option<Response> {
         FaultKind::Half => {
             Some((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], "{\"database\": \"o").into_response())
         }
+        FaultKind::Query => {
+            let why = "Post \"http://prometheus:9090/api/v1/query\": EOF";
+            let body = serde_json::json!({ "results": { "Q0": { "error": why, "status": 400, "frames": [] } } });
+            Some(Reply::new(400, body).into_response())
+        }
         FaultKind::Denied => {
             let body = serde_json::json!({
                 "accessErrorId": "ACE0802580243", "title": "Access denied",

@@ -44,6 +44,8 @@ pub enum FaultKind {
     Html,
     Half,
     Denied,
+    /// A query that fails behind Grafana.
+    Query,
     Slow(Duration),
 }
 
@@ -145,6 +147,7 @@ impl Fault {
             "html" => FaultKind::Html,
             "half" => FaultKind::Half,
             "denied" => FaultKind::Denied,
+            "query" => FaultKind::Query,
             other => match other.strip_prefix("slow-") {
                 Some(delay) => FaultKind::Slow(Duration::from_millis(delay.parse().map_err(|_| wrong())?)),
                 None => FaultKind::Status(other.parse().map_err(|_| wrong())?),

@@ -59,6 +59,13 @@ fn a_grafana_that_is_slow_is_waited_for() {
 }
 
 #[test]
+fn a_query_that_fails_behind_grafana_for_a_while_is_waited_for() {
+    let (desk, finished) = up_with(vec![fault("/api/ds/query", FaultKind::Query, Some(2))]);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    desk.is_put_right("queries that failed");
+}
+
+#[test]
 fn a_conflict_of_somebody_who_writes_at_the_same_time_is_looked_at_again() {
     for status in [409, 412] {
         let (desk, finished) = up_with(vec![fault("/api/dashboards/db", FaultKind::Status(status), Some(1))]);
