@@ -11,7 +11,7 @@ use crate::settings::Published;
 use crate::stack::{Names, Observed, ObservedContainer, Service, State, why_not_running};
 use futures_util::future::join3;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::time::Duration;
 use url::Url;
 
@@ -108,11 +108,12 @@ pub struct StatusReport {
     pub engine: &'static str,
     /// The services.
     pub services: Vec<ServiceStatus>,
-    /// The exporter as Prometheus sees it; none where Prometheus does not run.
+    /// The exporter as Prometheus sees it; none where the engine has no Prometheus.
     pub target: Option<TargetState>,
-    /// Grafana's data source; none where Grafana does not run.
+    /// Grafana's data source; none where the engine has no Grafana.
     pub data_source: Option<DataSourceStatus>,
-    /// The current figures; none where the exporter does not answer.
+    /// The current figures; none where the exporter does not answer, which scripts read as figures without a value.
+    #[serde(serialize_with = "figures_or_none")]
     pub figures: Option<Figures>,
     /// What is not as it should be, in words.
     #[serde(skip)]
@@ -120,6 +121,19 @@ pub struct StatusReport {
     /// What should be known all the same.
     #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+fn figures_or_none<S: Serializer>(figures: &Option<Figures>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Unknown {
+        flake_rate: Option<f64>,
+        defect_leakage: Option<f64>,
+        sample: Option<bool>,
+    }
+    match figures {
+        Some(figures) => figures.serialize(serializer),
+        None => Unknown { flake_rate: None, defect_leakage: None, sample: None }.serialize(serializer),
+    }
 }
 
 impl StatusReport {
@@ -156,24 +170,27 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
     };
     let prometheus = async {
         match address(Service::Prometheus) {
-            Some(url) => Some(target(&http, url).await),
-            None => None,
+            Some(url) => target(&http, url).await,
+            None => (unknown_target(not_asked(&observed, project, Service::Prometheus)), false),
         }
     };
     let grafana = async {
         match (address(Service::Grafana), running(Service::Grafana)) {
             (Some(url), Some(container)) => {
                 let refusals = Refusals::of(&super::state_directory(), project);
-                Some(data_source(engine, &http, url, container, credentials, &refusals).await)
+                data_source(engine, &http, url, container, credentials, &refusals).await
             }
-            _ => None,
+            _ => {
+                let message = not_asked(&observed, project, Service::Grafana);
+                (DataSourceStatus { health: "error", message }, false)
+            }
         }
     };
     let (figures, target, data_source) = join3(exporter, prometheus, grafana).await;
     let answered = |service| match service {
         Service::TestMetrics => figures.is_some(),
-        Service::Prometheus => target.as_ref().is_some_and(|(_, answered)| *answered),
-        Service::Grafana => data_source.as_ref().is_some_and(|(_, answered)| *answered),
+        Service::Prometheus => target.1,
+        Service::Grafana => data_source.1,
     };
     let services = ServiceStatus::all(engine.info(), &observed, project, Timestamp::now(), answered);
     let published: Vec<Published> =
@@ -182,8 +199,8 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
     let mut report = StatusReport {
         engine: engine.info().kind,
         services,
-        target: target.map(|(state, _)| state),
-        data_source: data_source.map(|(state, _)| state),
+        target: Some(target.0),
+        data_source: Some(data_source.0),
         figures,
         troubles: Vec::new(),
         warnings: notice.into_iter().collect(),
@@ -199,10 +216,21 @@ async fn target(http: &reqwest::Client, url: Url) -> (TargetState, bool) {
         Ok(state) => (state, true),
         Err(error) => {
             let answered = !error.is_retryable();
-            let state =
-                TargetState { health: TargetHealth::Unknown, last_scrape: None, last_error: Some(error.to_string()) };
-            (state, answered)
+            (unknown_target(error.to_string()), answered)
         }
+    }
+}
+
+fn unknown_target(why: String) -> TargetState {
+    TargetState { health: TargetHealth::Unknown, last_scrape: None, last_error: Some(why) }
+}
+
+/// Why a service could not be asked.
+fn not_asked(observed: &Observed, project: &str, service: Service) -> String {
+    let not_running = wait::not_running(observed, project).into_iter().find(|(known, _)| *known == service);
+    match not_running {
+        Some((_, why)) => format!("{service} is not running: {why}"),
+        None => format!("the container of {service} does not say where it is published"),
     }
 }
 
@@ -252,15 +280,17 @@ fn troubles(report: &StatusReport, not_running: &[(Service, String)]) -> Vec<Str
     for service in report.services.iter().filter(|service| service.health == "unhealthy") {
         troubles.push(format!("{} is unhealthy", service.name));
     }
-    if let Some(target) = report.target.as_ref().filter(|target| target.health != TargetHealth::Up) {
+    let runs = |service| !not_running.iter().any(|(known, _)| *known == service);
+    let target = report.target.as_ref().filter(|target| target.health != TargetHealth::Up);
+    if let Some(target) = target.filter(|_| runs(Service::Prometheus)) {
         let why = target.last_error.as_deref().unwrap_or("not scraped yet");
         troubles.push(format!("Prometheus does not scrape the exporter: {why}"));
     }
-    if let Some(source) = report.data_source.as_ref().filter(|source| source.health != "ok") {
+    let source = report.data_source.as_ref().filter(|source| source.health != "ok");
+    if let Some(source) = source.filter(|_| runs(Service::Grafana)) {
         troubles.push(format!("Grafana's data source: {}", source.message));
     }
-    let exporter_runs = !not_running.iter().any(|(service, _)| *service == Service::TestMetrics);
-    if report.figures.is_none() && exporter_runs {
+    if report.figures.is_none() && runs(Service::TestMetrics) {
         troubles.push("the exporter does not answer with metrics".to_owned());
     }
     troubles

@@ -192,3 +192,24 @@ fn a_stack_that_is_proven_stays_though_the_last_look_at_it_fails() {
     assert!(warnings.contains("a last look at its containers failed"), "{warnings}");
     assert_eq!(desk.json(&["up"], 0)["data"]["steps"], serde_json::json!([]));
 }
+
+#[test]
+fn status_has_words_for_what_cannot_be_asked_and_says_each_thing_once() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    for service in ["test-metrics", "prometheus", "grafana"] {
+        desk.model().kill(&format!("{PROJECT}-{service}"), false);
+    }
+    let status = desk.json(&["status"], 3);
+    let data = &status["data"];
+    assert_eq!(data["target"]["health"], "unknown");
+    let error = data["target"]["last_error"].as_str().unwrap();
+    assert!(error.starts_with("prometheus is not running: exited"), "{error}");
+    assert_eq!(data["data_source"]["health"], "error");
+    let message = data["data_source"]["message"].as_str().unwrap();
+    assert!(message.starts_with("grafana is not running: exited"), "{message}");
+    let none = serde_json::json!({ "flake_rate": null, "defect_leakage": null, "sample": null });
+    assert_eq!(data["figures"], none);
+    let told = status["error"]["message"].as_str().unwrap();
+    assert_eq!(told.matches("is not running").count(), 3, "{told}");
+}
