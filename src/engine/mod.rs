@@ -155,6 +155,8 @@ pub struct LogLine {
 pub enum Creation {
     /// It is there now.
     Made,
+    /// It is there now, without a limit on its CPU time, which this engine cannot set.
+    MadeWithoutCpuLimit,
     /// Something of its name was there already, whoever made it.
     NameTaken,
 }

@@ -276,7 +276,18 @@ impl<'a, E: Engine> Apply<'a, E> {
     /// Makes a container, or takes over the one that has its name if that is ours and the same.
     async fn create(&self, service: Service) -> Result<()> {
         let (names, wanted) = (&self.spec.names, self.spec.container(service));
-        while self.engine.create_container(self.run, names, wanted).await? == Creation::NameTaken {
+        loop {
+            match self.engine.create_container(self.run, names, wanted).await? {
+                Creation::Made => break,
+                Creation::MadeWithoutCpuLimit => {
+                    let text = format!(
+                        "{service} runs without a limit on its CPU time (limits.{service}.cpus): this engine cannot set one"
+                    );
+                    self.observer.observe(Event::Warning(text));
+                    break;
+                }
+                Creation::NameTaken => {}
+            }
             match adopt(self.engine, self.run, names, wanted).await? {
                 Adopted::IsGone => {}
                 Adopted::IsOurs => break,

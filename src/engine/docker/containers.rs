@@ -35,10 +35,39 @@ const REMOVAL: Duration = Duration::from_secs(30);
 pub async fn create(docker: &Docker, run: &RunId, names: &Names, spec: &ContainerSpec) -> Result<Creation> {
     let name = names.container(spec.service);
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    match docker.create_container(Some(options), body(run, names, spec)).await {
-        Err(cause) if status(&cause) == Some(409) => Ok(Creation::NameTaken),
-        other => other.call(|| format!("create the container {name}")).map(|_| Creation::Made),
+    let mut body = body(run, names, spec);
+    loop {
+        let outcome = docker.create_container(Some(options.clone()), body.clone()).await;
+        let Some(limits) = body.host_config.as_mut() else { return made(outcome, &name, Creation::Made) };
+        match (&outcome, limits.nano_cpus) {
+            (Err(Cause::DockerResponseServerError { message, .. }), Some(asked)) => match possible_cpus(message, asked)
+            {
+                Some(possible) => limits.nano_cpus = possible,
+                None => return made(outcome, &name, Creation::Made),
+            },
+            (_, Some(_)) => return made(outcome, &name, Creation::Made),
+            (_, None) => return made(outcome, &name, Creation::MadeWithoutCpuLimit),
+        }
     }
+}
+
+fn made<T>(outcome: Result<T, Cause>, name: &str, made: Creation) -> Result<Creation> {
+    match outcome {
+        Err(cause) if status(&cause) == Some(409) => Ok(Creation::NameTaken),
+        other => other.call(|| format!("create the container {name}")).map(|_| made),
+    }
+}
+
+/// What of a limit on CPU time an engine can hold that has refused it: as many as the machine has, or none where its
+/// kernel or its user may set none. Nothing where it refused something else.
+fn possible_cpus(refusal: &str, asked: i64) -> Option<Option<i64>> {
+    if refusal.contains("NanoCPUs can not be set") {
+        return Some(None);
+    }
+    let (_, range) = refusal.split_once("Range of CPUs is from 0.01 to ")?;
+    let most: f64 = range.split(',').next()?.trim().parse().ok()?;
+    let most = (most * SECOND as f64) as i64;
+    (0 < most && most < asked).then_some(Some(most))
 }
 
 fn body(run: &RunId, names: &Names, spec: &ContainerSpec) -> ContainerCreateBody {

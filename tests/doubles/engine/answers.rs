@@ -192,6 +192,18 @@ fn create_container(state: &mut State, name: &str, body: Value) -> Response<Body
     if state.image(image).is_none() {
         return message(404, &format!("No such image: {image}"));
     }
+    let asked = body["HostConfig"]["NanoCpus"].as_f64().unwrap_or(0.0) / 1e9;
+    match state.cpus {
+        Some(0.0) if asked > 0.0 => {
+            let words = "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted";
+            return message(400, words);
+        }
+        Some(cpus) if asked > cpus => {
+            let words = format!("Range of CPUs is from 0.01 to {cpus:.2}, as there are only {cpus:.0} CPUs available");
+            return message(400, &words);
+        }
+        _ => {}
+    }
     // Volumes that are not there are made, with no label of ours, as the real one does.
     for mount in body["HostConfig"]["Mounts"].as_array().cloned().unwrap_or_default() {
         state.add_volume(mount["Source"].as_str().unwrap_or_default(), json!({}));

@@ -27,6 +27,8 @@ pub struct State {
     pub networks: Vec<Network>,
     pub volumes: BTreeMap<String, Volume>,
     pub images: Vec<Image>,
+    /// What it says to a limit on CPU time above its CPUs, of which it may have none to give.
+    pub cpus: Option<f64>,
     next: u64,
 }
 

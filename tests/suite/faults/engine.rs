@@ -213,3 +213,22 @@ fn status_has_words_for_what_cannot_be_asked_and_says_each_thing_once() {
     let told = status["error"]["message"].as_str().unwrap();
     assert_eq!(told.matches("is not running").count(), 3, "{told}");
 }
+
+#[test]
+fn limits_on_cpu_time_are_what_the_machine_can_hold() {
+    let desk = Desk::new();
+    let limit = |service: &str| {
+        let state = desk.model().state();
+        state.container(&format!("{PROJECT}-{service}")).unwrap().body["HostConfig"]["NanoCpus"].as_i64()
+    };
+    desk.model().state().cpus = Some(1.0);
+    desk.is_brought_up("a machine with one CPU");
+    assert_eq!((limit("test-metrics"), limit("grafana")), (Some(1_000_000_000), Some(1_000_000_000)));
+    desk.is_cleared("a machine with one CPU");
+
+    desk.model().state().cpus = Some(0.0);
+    let up = desk.run(&["up"]);
+    assert!(up.stderr.contains("grafana runs without a limit on its CPU time"), "{up:#?}");
+    assert_eq!(limit("grafana"), None);
+    desk.is_put_right("an engine without limits on CPU time");
+}
