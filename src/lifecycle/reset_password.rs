@@ -97,10 +97,13 @@ pub async fn reset_password<E: Engine>(
     match grafana::check_login(&client).await {
         Ok(()) => Ok(source),
         Err(error @ GrafanaError::PasswordRefused { .. }) => {
-            let message = format!("the password is set, and the login is still refused: {error}");
-            Err(Error::new(Code::GrafanaPassword, message)
-                .hint("After five wrong passwords Grafana refuses even the right one: wait five minutes, then qastack up.")
-                .retryable())
+            let user = &credentials.user;
+            let message = format!("the password is set, and the login of {user} is still refused: {error}");
+            let hint = format!(
+                "Where Grafana was first started with another user than {user}, change grafana.admin_user back. After \
+                 five wrong passwords Grafana refuses even the right one: wait five minutes, then qastack up."
+            );
+            Err(Error::new(Code::GrafanaPassword, message).hint(hint).retryable())
         }
         Err(error) => Err(Error::from(error)),
     }

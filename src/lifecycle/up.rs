@@ -98,7 +98,7 @@ pub async fn up<E: Engine>(with: Up<'_, E>, options: UpOptions) -> Result<UpRepo
             replans += 1;
             continue;
         }
-        let error = explain_password(failure.error, with.spec);
+        let error = explain_password(failure.error, with.spec, &with.credentials.user);
         return Err(if has_begun { rollback::after(&with, &run_id, options, error).await } else { error });
     }
 }
@@ -214,16 +214,19 @@ async fn pulled_first<E: Engine>(
 }
 
 /// Grafana takes its password from the settings only when it starts on an empty volume, which is worth saying.
-fn explain_password(error: Error, spec: &StackSpec) -> Error {
+fn explain_password(error: Error, spec: &StackSpec, user: &str) -> Error {
     if error.code() != Code::GrafanaPassword {
         return error;
     }
     let volume = spec.names.volume("grafana-data");
-    error.context(format!("the kept volume {volume} has another password than the settings")).hint(
-        "Give the password it was first started with (grafana.admin_password_file in qastack.yaml), or let Grafana take \
-         the one that is meant: qastack grafana reset-password. The refused one is not tried again at once: \
-         after five refusals Grafana refuses even the right one for five minutes.",
-    )
+    error
+        .context(format!("the kept volume {volume} has another administrator or another password than the settings"))
+        .hint(format!(
+            "Give the password it was first started with (grafana.admin_password_file in qastack.yaml), or let Grafana \
+             take the one that is meant: qastack grafana reset-password. Where it was first started with another user \
+             than {user}, change grafana.admin_user back. The refused password is not tried again at once: after five \
+             refusals Grafana refuses even the right one for five minutes.",
+        ))
 }
 
 /// One `up` under way: the three services go side by side and wait for each other only where they must.

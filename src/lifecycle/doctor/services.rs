@@ -191,8 +191,11 @@ async fn grafana(http: &reqwest::Client, url: Url, login: grafana::Login) -> (Ve
             checks.push(Check::fail(
                 "login",
                 format!("Grafana refuses the password of {user}: its volume was first started with another one"),
-                "Give that one (grafana.admin_password_file), or set it anew: qastack grafana reset-password. One \
-                 attempt was made, and no other will be.",
+                format!(
+                    "Give that one (grafana.admin_password_file), or set it anew: qastack grafana reset-password. Where \
+                     it was another user than {user}, change grafana.admin_user back. One attempt was made, and no \
+                     other will be.",
+                ),
             ));
             return (checks, Name::NotAsked);
         }

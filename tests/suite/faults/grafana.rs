@@ -99,6 +99,16 @@ fn a_refused_password_is_tried_once_and_explained() {
 }
 
 #[test]
+fn another_administrator_than_grafanas_is_told_by_name() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    desk.settings("grafana: { admin_user: anna }");
+    let error = desk.json(&["up"], 8)["error"].to_string();
+    assert!(error.contains("another administrator or another password"), "{error}");
+    assert!(error.contains("another user than anna, change grafana.admin_user back"), "{error}");
+}
+
+#[test]
 fn a_password_that_grafana_refuses_leaves_the_one_that_opens_it() {
     let desk = Desk::new();
     std::fs::write(desk.path("password"), "of my own\n").unwrap();
