@@ -58,10 +58,10 @@ pub async fn look<E: Engine>(
         let published = container.published().unwrap_or(spec.container(*service).published);
         let base = reach::url(engine, &spec.names, Service::Grafana, published)?;
         let login = grafana::Login { user: credentials.user.clone(), password: credentials.password(kept.as_ref()) };
-        refusals.check(&container.id, &login.password, Timestamp::now())?;
+        refusals.check(&container.id, &login, Timestamp::now())?;
         let grafana = look_at_grafana(http, base, login.clone(), grafana_spec).await;
         if grafana.as_ref().is_err_and(|error| error.code() == Code::GrafanaPassword) {
-            refusals.note(&container.id, &login.password, Timestamp::now());
+            refusals.note(&container.id, &login, Timestamp::now());
         }
         let grafana = grafana?;
         Ok((kept, grafana))

@@ -3,6 +3,7 @@
 
 use super::event::{Event, Observer};
 use super::logs::{not_running, not_there};
+use super::refusals::Refusals;
 use super::{Cancel, Credentials, reach, secrets, wait};
 use crate::engine::{Creation, Ending, Engine, mount_of};
 use crate::error::{Error, Result};
@@ -48,8 +49,9 @@ impl<E: Engine> Containers<'_, E> {
         let login = grafana::Login { user: self.credentials.user.clone(), password };
         let published = container.published().unwrap_or(self.spec.container(Service::Grafana).published);
         let url = reach::url(self.engine, &self.spec.names, Service::Grafana, published)?;
-        let client = grafana::Client::new(reach::http_client()?, url, login);
-        grafana::check_login(&client).await?;
+        let client = grafana::Client::new(reach::http_client()?, url, login.clone());
+        let refusals = Refusals::of(&super::state_directory(), self.spec.names.project());
+        refusals.log_in(&client, &container.id, &login).await?;
         Ok(client)
     }
 

@@ -244,13 +244,12 @@ async fn data_source<E: Engine>(
     refusals: &Refusals,
 ) -> (DataSourceStatus, bool) {
     let kept = secrets::kept_password(engine, &container.id, credentials).await.unwrap_or_default();
-    let password = credentials.password(kept.as_ref());
-    if let Err(error) = refusals.check(&container.id, &password, Timestamp::now()) {
+    let login = grafana::Login { user: credentials.user.clone(), password: credentials.password(kept.as_ref()) };
+    if let Err(error) = refusals.check(&container.id, &login, Timestamp::now()) {
         let message = format!("{error}; qastack grafana reset-password mends it");
         return (DataSourceStatus { health: "error", message }, true);
     }
-    let login = grafana::Login { user: credentials.user.clone(), password: password.clone() };
-    let client = grafana::Client::new(http.clone(), url, login);
+    let client = grafana::Client::new(http.clone(), url, login.clone());
     // Grafana itself waits long for a Prometheus that is gone; somebody who looks does not.
     let asked = tokio::time::timeout(PATIENCE, client.data_source_health(DATA_SOURCE_UID)).await;
     let Ok(health) = asked else {
@@ -267,7 +266,7 @@ async fn data_source<E: Engine>(
         Err(error) => {
             let answered = !error.is_retryable();
             if matches!(error, grafana::GrafanaError::PasswordRefused { .. }) {
-                refusals.note(&container.id, &password, Timestamp::now());
+                refusals.note(&container.id, &login, Timestamp::now());
             }
             (DataSourceStatus { health: "error", message: error.to_string() }, answered)
         }

@@ -402,9 +402,8 @@ impl<'a, E: Engine> Run<'a, E> {
     async fn note_refusal(&self, error: Error) -> Error {
         let name = self.with.spec.names.container(Service::Grafana);
         if let Ok(Some(container)) = self.with.engine.inspect(&name).await {
-            let password = self.with.credentials.password(self.kept_password().as_ref());
             let refusals = Refusals::of(self.with.state_directory, self.with.spec.names.project());
-            refusals.note(&container.id, &password, Timestamp::now());
+            refusals.note(&container.id, &self.login(), Timestamp::now());
         }
         error
     }
@@ -497,12 +496,12 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     fn grafana_at(&self, base: Url) -> grafana::Client {
-        let kept = self.kept_password();
-        let login = grafana::Login {
-            user: self.with.credentials.user.clone(),
-            password: self.with.credentials.password(kept.as_ref()),
-        };
-        grafana::Client::new(self.http.clone(), base, login)
+        grafana::Client::new(self.http.clone(), base, self.login())
+    }
+
+    fn login(&self) -> grafana::Login {
+        let password = self.with.credentials.password(self.kept_password().as_ref());
+        grafana::Login { user: self.with.credentials.user.clone(), password }
     }
 
     fn kept_password(&self) -> Option<Secret> {

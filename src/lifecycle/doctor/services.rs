@@ -2,9 +2,11 @@
 
 use super::Check;
 use crate::engine::Engine;
+use crate::exit_code::Code;
 use crate::exporter::client::Client as ExporterClient;
-use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth, GrafanaError};
-use crate::lifecycle::{Credentials, Figures, reach};
+use crate::grafana::{self, DATA_SOURCE_UID, DataSourceHealth};
+use crate::lifecycle::refusals::Refusals;
+use crate::lifecycle::{Credentials, Figures, reach, state_directory};
 use crate::prometheus::{self, TargetHealth};
 use crate::secret::Secret;
 use crate::settings::StackSettings;
@@ -37,10 +39,14 @@ pub async fn examine<E: Engine>(
     let password = credentials.password(secrets.get(&SecretFile::GrafanaPassword));
     let login = grafana::Login { user: credentials.user.clone(), password };
     let token = secrets.get(&SecretFile::AdminToken);
+    let refusals = Refusals::of(&state_directory(), &settings.project);
     let (exporter, prometheus, grafana) = join3(
         asked(engine, &names, there(Service::TestMetrics), Service::TestMetrics, |url| exporter(&http, url, token)),
         asked(engine, &names, there(Service::Prometheus), Service::Prometheus, |url| prometheus(&http, url)),
-        asked(engine, &names, there(Service::Grafana), Service::Grafana, |url| grafana(&http, url, login)),
+        asked(engine, &names, there(Service::Grafana), Service::Grafana, |url| {
+            let container = there(Service::Grafana).map(|container| container.id.as_str()).unwrap_or_default();
+            grafana(&http, url, login, container, &refusals)
+        }),
     )
     .await;
     let (mut target, mut source) = (Name::NotAsked, Name::NotAsked);
@@ -173,10 +179,16 @@ async fn prometheus(http: &reqwest::Client, url: Url) -> (Vec<Check>, Name) {
 }
 
 /// One attempt to log in; after a refusal nothing more is asked, since five of them lock the user out.
-async fn grafana(http: &reqwest::Client, url: Url, login: grafana::Login) -> (Vec<Check>, Name) {
+async fn grafana(
+    http: &reqwest::Client,
+    url: Url,
+    login: grafana::Login,
+    container: &str,
+    refusals: &Refusals,
+) -> (Vec<Check>, Name) {
     let name = Service::Grafana.name();
     let user = login.user.clone();
-    let client = grafana::Client::new(http.clone(), url.clone(), login);
+    let client = grafana::Client::new(http.clone(), url.clone(), login.clone());
     let version = match grafana::version(&client).await {
         Ok(version) => version,
         Err(error) => {
@@ -185,12 +197,12 @@ async fn grafana(http: &reqwest::Client, url: Url, login: grafana::Login) -> (Ve
         }
     };
     let mut checks = vec![of_version(&url, version.as_deref())];
-    match grafana::check_login(&client).await {
+    match refusals.log_in(&client, container, &login).await {
         Ok(()) => checks.push(Check::ok("login", format!("Grafana takes the password of {user}"))),
-        Err(GrafanaError::PasswordRefused { .. }) => {
+        Err(error) if error.code() == Code::GrafanaPassword => {
             checks.push(Check::fail(
                 "login",
-                format!("Grafana refuses the password of {user}: its volume was first started with another one"),
+                format!("Grafana refuses the password of {user}, and its volume has another one: {error}"),
                 format!(
                     "Give that one (grafana.admin_password_file), or set it anew: qastack grafana reset-password. Where \
                      it was another user than {user}, change grafana.admin_user back. One attempt was made, and no \
@@ -200,7 +212,7 @@ async fn grafana(http: &reqwest::Client, url: Url, login: grafana::Login) -> (Ve
             return (checks, Name::NotAsked);
         }
         Err(error) => {
-            checks.push(Check::error("login", &crate::error::Error::from(error)));
+            checks.push(Check::error("login", &error));
             return (checks, Name::NotAsked);
         }
     }

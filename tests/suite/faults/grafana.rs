@@ -109,6 +109,28 @@ fn another_administrator_than_grafanas_is_told_by_name() {
 }
 
 #[test]
+fn a_refused_password_is_not_tried_again_by_any_command() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    std::fs::write(desk.path("password"), "mistyped\n").unwrap();
+    desk.settings("grafana: { admin_password_file: password }");
+    let is_left = |text: String| text.contains("it is not tried again for");
+    // The first one to be refused is the doctor; that one is not asked again either.
+    let login = |checks: &serde_json::Value| {
+        let checks = checks["data"]["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == "login").unwrap().to_string()
+    };
+    assert!(!is_left(login(&desk.json(&["doctor"], 3))));
+    assert!(is_left(login(&desk.json(&["doctor"], 3))));
+    for command in ["up", "status"] {
+        let finished = desk.run(&[command, "--json"]);
+        assert!(is_left(finished.stdout.clone()), "{command:?}: {finished:#?}");
+    }
+    desk.settings("");
+    desk.is_brought_up("the right password");
+}
+
+#[test]
 fn a_password_that_grafana_refuses_leaves_the_one_that_opens_it() {
     let desk = Desk::new();
     std::fs::write(desk.path("password"), "of my own\n").unwrap();
