@@ -70,7 +70,7 @@ fn cleanup<E: Engine>(with: &Up<'_, E>) -> String {
 }
 
 /// Trouble with Grafana's or Prometheus' answers is repaired on services that run.
-fn keeps_running(code: Code) -> bool {
+pub fn keeps_running(code: Code) -> bool {
     matches!(code, Code::GrafanaFailed | Code::GrafanaPassword | Code::PrometheusFailed)
 }
 

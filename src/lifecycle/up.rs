@@ -304,7 +304,11 @@ impl<'a, E: Engine> Run<'a, E> {
                 error = self.waits.out_of_time(options.time_out) => error,
             }
         };
-        self.apply.until(ends, self.apply.all(services)).await?;
+        let outcome = self.apply.until(ends, self.apply.all(services)).await;
+        if let Err(error) = &outcome {
+            self.leave_warm_up(error).await;
+        }
+        outcome?;
         self.apply.clean(self.plan).await;
         self.report().await
     }
@@ -458,6 +462,30 @@ impl<'a, E: Engine> Run<'a, E> {
         prove::loaded(&self.prometheus, rendered, Duration::from_secs(20)).await?;
         self.apply.note(step, began.elapsed());
         Ok(())
+    }
+
+    /// Gives a Prometheus that outlives a failed run its final configuration: nobody wants to be scraped four times a
+    /// second for good.
+    async fn leave_warm_up(&self, error: &Error) {
+        let service = Service::Prometheus;
+        let Some(step) = self.step(&Action::Settle) else { return };
+        let stays = rollback::keeps_running(error.code()) || !self.plan.starts(service);
+        let is_settled = self.apply.finished().iter().any(|(done, _)| done == step);
+        if !stays || is_settled || !self.running_by_now().contains(&service) {
+            return;
+        }
+        let settle = async {
+            self.apply.put(service, &step.object, &self.with.spec.container(service).files).await?;
+            self.with.engine.signal(&step.object, "SIGHUP").await
+        };
+        let outcome = tokio::select! {
+            done = settle => done,
+            () = self.with.cancel.out_of_patience() => return,
+        };
+        if let Err(error) = outcome {
+            let text = format!("prometheus is left in its warm-up, which the next qastack up ends: {error}");
+            self.with.observer.observe(Event::Warning(text));
+        }
     }
 
     /// Makes the exporter read its settings again and sees that it did, by the hash it shows.

@@ -1,6 +1,6 @@
 //! Grafana in trouble, seen from `up`: what passes is waited for, what stays is told by its address and status.
 
-use super::desk::{Desk, PROJECT};
+use super::desk::{Desk, PROJECT, finish_child, held_at};
 use crate::grafana_double::{Fault, FaultKind};
 use std::time::Duration;
 
@@ -96,6 +96,21 @@ fn a_refused_password_is_tried_once_and_explained() {
     assert_eq!(finished.envelope()["error"]["code"], "grafana_password");
     desk.json(&["down"], 0);
     desk.is_put_right("a refused password");
+}
+
+#[test]
+fn a_refused_password_does_not_leave_prometheus_in_its_warm_up() {
+    let desk = Desk::new();
+    let slow = fault("/api/health", FaultKind::Slow(Duration::from_millis(1_500)), Some(1));
+    let refused = fault("/api/org", FaultKind::Status(401), None);
+    *desk.model().grafana_faults.lock().unwrap() = vec![slow, refused];
+    let child = held_at(desk.command(&["up"]), "ready:prometheus", &desk.path("marker"));
+    let finished = finish_child(child);
+    assert_eq!(finished.code, 8, "{finished:#?}");
+    let state = desk.model().state();
+    let loaded =
+        String::from_utf8_lossy(&state.container(&format!("{PROJECT}-prometheus")).unwrap().loaded).into_owned();
+    assert!(loaded.contains("job_name: test-metrics") && !loaded.contains("first-sample"), "{loaded}");
 }
 
 #[test]
