@@ -65,10 +65,15 @@ fn in_words(cause: &Trouble) -> Option<String> {
     }
 }
 
+/// The names under which Docker Hub is asked; its login is kept under one of [`servers`]' own.
+const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
 /// The keys under which a registry's login may be kept.
 fn servers(reference: &str) -> Vec<String> {
     match reference.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => vec![first.to_owned()],
+        Some((first, _)) if (first.contains(['.', ':']) || first == "localhost") && !HUB.contains(&first) => {
+            vec![first.to_owned()]
+        }
         _ => ["https://index.docker.io/v1/", "docker.io"].map(str::to_owned).to_vec(),
     }
 }
@@ -95,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_login_is_looked_up_by_registry() {
-        assert_eq!(servers("prom/prometheus:v3"), ["https://index.docker.io/v1/", "docker.io"]);
+        for hub in ["prom/prometheus:v3", "docker.io/prom/prometheus:v3", "registry-1.docker.io/library/redis"] {
+            assert_eq!(servers(hub), ["https://index.docker.io/v1/", "docker.io"], "{hub}");
+        }
         assert_eq!(servers("ghcr.io/x/y"), ["ghcr.io"]);
         assert_eq!(servers("localhost:5000/x"), ["localhost:5000"]);
     }
