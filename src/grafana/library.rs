@@ -6,7 +6,7 @@
 use super::client::{Access, Client};
 use super::error::GrafanaError;
 use super::observed::{Readable, StoredFormat, observe, stored_format};
-use super::spec::{GrafanaSpec, write_sorted};
+use super::spec::{GrafanaSpec, without_mark, write_sorted};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,11 +50,20 @@ pub struct SavedDashboard {
 }
 
 impl SavedDashboard {
-    /// The SHA-256 of its JSON, however its keys are ordered, in hex.
+    /// The SHA-256 of its JSON, however its keys are ordered and whatever mark of ours it carries, in hex.
     pub fn hash(&self) -> String {
         let mut canonical = String::new();
-        write_sorted(&self.json, &mut canonical);
+        write_sorted(&self.unmarked(), &mut canonical);
         crate::stack::hex(&Sha256::digest(canonical.as_bytes()))
+    }
+
+    /// Its JSON without our mark, which tells of a dashboard's first version that nobody has edited it.
+    fn unmarked(&self) -> Value {
+        let mut json = self.json.clone();
+        if let Some(description) = json.get("description").and_then(Value::as_str).map(without_mark) {
+            json["description"] = Value::String(description);
+        }
+        json
     }
 
     fn title(&self) -> &str {
@@ -182,7 +191,7 @@ async fn save(
     version: Option<u64>,
     message: &str,
 ) -> Result<(), GrafanaError> {
-    let mut json = dashboard.json.clone();
+    let mut json = if dashboard.shipped { dashboard.json.clone() } else { dashboard.unmarked() };
     if let (Some(version), Some(object)) = (version, json.as_object_mut()) {
         object.insert("version".to_owned(), Value::from(version));
     }

@@ -4,7 +4,7 @@
 
 use super::client::Client;
 use super::error::GrafanaError;
-use super::spec::{DashboardSpec, GrafanaSpec, mark_in_description, mark_in_message};
+use super::spec::{DashboardSpec, GrafanaSpec, mark_in_description, mark_in_message, shown};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 
@@ -113,6 +113,9 @@ async fn observe_dashboard(client: &Client, spec: &DashboardSpec) -> Result<Opti
     let (meta, dashboard) = (&found["meta"], &found["dashboard"]);
     let version = dashboard.get("version").or_else(|| meta.get("version")).and_then(Value::as_u64).unwrap_or(0);
     let ours = written_by_us(version, text(dashboard, "description"), history.as_ref());
+    // A first version may be an edited one that somebody brought here with its mark.
+    let is_brought = |hash: &String| version == 1 && *hash == spec.hash && shown(dashboard) != shown(&spec.json);
+    let ours = ours.filter(|hash| !is_brought(hash));
     let stored = match &ours {
         Some(hash) if *hash != spec.hash => stored_format(client, &spec.uid).await?,
         _ => StoredFormat::Classic,

@@ -153,8 +153,35 @@ pub(super) fn mark_in_description(description: &str) -> Option<&str> {
     is_mark(hash).then_some(hash)
 }
 
+/// A description without the mark of a dashboard that we created.
+pub(super) fn without_mark(description: &str) -> String {
+    match (description.split_once(MARK_IN_DESCRIPTION), mark_in_description(description)) {
+        (Some((before, after)), Some(hash)) => {
+            let after = after.get(hash.len() + 1..).unwrap_or_default();
+            format!("{}{after}", before.trim_end()).trim_start().to_owned()
+        }
+        _ => description.to_owned(),
+    }
+}
+
 fn is_mark(text: &str) -> bool {
     text.len() == MARK_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What a dashboard shows, as far as every Grafana keeps it as it was saved: its panels' titles and what they ask for.
+pub(super) fn shown(dashboard: &Value) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().into_iter().flatten();
+    // The panels of a row that is folded are inside of it.
+    let all = panels.flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten()));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut shown: Vec<String> = all
+        .map(|panel| {
+            let asked = panel["targets"].as_array().into_iter().flatten().map(|target| text(&target["expr"]));
+            std::iter::once(text(&panel["title"])).chain(asked).collect::<Vec<_>>().join("\n")
+        })
+        .collect();
+    shown.sort_unstable();
+    shown
 }
 
 /// The hash of a dashboard, the same however its file is indented or its keys are ordered.

@@ -2,6 +2,7 @@
 
 mod contract;
 mod dashboards;
+mod library;
 mod provisioning;
 mod trouble;
 

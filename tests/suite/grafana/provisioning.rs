@@ -13,13 +13,13 @@ fn summary(provisioned: &Provisioned) -> Vec<String> {
     provisioned.steps.iter().map(|(step, _)| format!("{} {}", step.action.word(), step.object)).collect()
 }
 
-fn only(provisioned: &Provisioned) -> &ProvisionStep {
+pub fn only(provisioned: &Provisioned) -> &ProvisionStep {
     assert_eq!(provisioned.steps.len(), 1, "{provisioned:?}");
     &provisioned.steps[0].0
 }
 
 /// The shipped one as the next release may ship it.
-fn next_release(spec: &GrafanaSpec) -> GrafanaSpec {
+pub fn next_release(spec: &GrafanaSpec) -> GrafanaSpec {
     let mut shipped: Value = serde_json::from_str(include_str!("../../../dashboards/qa-overview.json")).unwrap();
     shipped["refresh"] = json!("1m");
     let mut next = spec.clone();
@@ -27,14 +27,14 @@ fn next_release(spec: &GrafanaSpec) -> GrafanaSpec {
     next
 }
 
-async fn dashboard(grafana: &Running) -> Value {
+pub async fn dashboard(grafana: &Running) -> Value {
     let (status, body) = grafana.call("GET", "/api/dashboards/uid/qa-overview", Value::Null).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
 /// A user's edit in the browser: saved by the classic route over the version that was read.
-async fn edit_by_hand(grafana: &Running) {
+pub async fn edit_by_hand(grafana: &Running) {
     let read = dashboard(grafana).await;
     let mut edited = read["dashboard"].clone();
     edited["title"] = json!("Our own title");
@@ -43,8 +43,10 @@ async fn edit_by_hand(grafana: &Running) {
     assert_eq!(status, 200, "{answer}");
 }
 
-async fn on_each_version(scenario: impl AsyncFn(Running)) {
-    for version in ["10.4.2", "11.6.0", "12.4.0", "13.1.0"] {
+pub const VERSIONS: [&str; 4] = ["10.4.2", "11.6.0", "12.4.0", "13.1.0"];
+
+pub async fn on_each_version(scenario: impl AsyncFn(Running)) {
+    for version in VERSIONS {
         scenario(Running::start(Settings { version: version.to_owned(), ..Settings::default() }).await).await;
     }
 }
