@@ -125,25 +125,37 @@ impl Library {
         Ok(())
     }
 
-    /// What is to be done so that Grafana has these dashboards. Nothing is changed.
+    /// What is to be done so that Grafana has these dashboards, and the names of those that stay as they are there: stored
+    /// in a newer format, which a save would lose, and which could not be put back. Nothing is changed.
     ///
     /// # Errors
     /// Grafana does not answer, or refuses.
-    pub async fn compare(&self, client: &Client, spec: &GrafanaSpec) -> Result<Vec<Change>, GrafanaError> {
+    pub async fn compare(
+        &self,
+        client: &Client,
+        spec: &GrafanaSpec,
+    ) -> Result<(Vec<Change>, Vec<String>), GrafanaError> {
         let shipped = shipped(client, spec).await?;
-        let mut changes = Vec::new();
+        let (mut changes, mut left_out) = (Vec::new(), Vec::new());
         for dashboard in &self.dashboards {
             let before = find(client, &dashboard.uid, &shipped).await?;
             let is_kept = match &before {
                 Some((before, _)) => before.hash() == dashboard.hash() || (dashboard.shipped && before.shipped),
                 None => false,
             };
-            if !is_kept {
-                let is_edited = before.as_ref().is_some_and(|(before, _)| !before.shipped);
-                changes.push(Change { dashboard: dashboard.clone(), before, is_edited });
+            if is_kept {
+                continue;
+            }
+            let is_edited = before.as_ref().is_some_and(|(before, _)| !before.shipped);
+            let is_there = before.is_some();
+            let change = Change { dashboard: dashboard.clone(), before, is_edited };
+            if is_there && matches!(stored_format(client, &dashboard.uid).await?, StoredFormat::Newer(_)) {
+                left_out.push(change.name());
+            } else {
+                changes.push(change);
             }
         }
-        Ok(changes)
+        Ok((changes, left_out))
     }
 
     /// Makes the changes. Where one fails, those before it are undone.

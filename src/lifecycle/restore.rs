@@ -113,7 +113,7 @@ async fn prepare<E: Engine>(with: &Restore<'_>, home: &Home<'_, E>, report: &mut
         })?;
     }
     match home {
-        Home::Containers(containers) => prepare_containers(with, containers, &mut prepared).await?,
+        Home::Containers(containers) => prepare_containers(with, containers, &mut prepared, report).await?,
         Home::Embedded(_) | Home::Unknown => {
             if with.besides.volumes || (with.besides.secrets && matches!(home, Home::Unknown)) {
                 let message = "there is no container engine here to put volumes or secrets into";
@@ -136,6 +136,7 @@ async fn prepare_containers<E: Engine>(
     with: &Restore<'_>,
     containers: &Containers<'_, E>,
     prepared: &mut Prepared,
+    report: &mut RestoreReport,
 ) -> Result<()> {
     if with.besides.volumes {
         for service in WITH_VOLUMES {
@@ -152,7 +153,14 @@ async fn prepare_containers<E: Engine>(
     // Grafana's own data hold its dashboards.
     if !prepared.library.dashboards.is_empty() && !prepared.volumes.contains(&Service::Grafana) {
         let client = containers.grafana_client().await?;
-        prepared.changes = prepared.library.compare(&client, containers.grafana).await?;
+        let (changes, left_out) = prepared.library.compare(&client, containers.grafana).await?;
+        prepared.changes = changes;
+        if !left_out.is_empty() {
+            report.warnings.push(format!(
+                "these dashboards stay as they are: Grafana stores them in a format that a restore would lose: {}",
+                left_out.join("; ")
+            ));
+        }
         let edited = prepared.changes.iter().filter(|change| change.is_edited);
         prepared.lost.extend(edited.map(|change| format!("the edited dashboard {}", change.name())));
         prepared.grafana = Some(client);

@@ -27,9 +27,10 @@ async fn an_edited_dashboard_that_is_put_back_where_there_is_none_is_not_taken_f
         let grafana = of_version(version).await;
         let (client, spec) = (grafana.client(), shipped(PROMETHEUS));
         let library = edited(version).await;
-        let changes = library.compare(&client, &spec).await.unwrap();
+        let (changes, left_out) = library.compare(&client, &spec).await.unwrap();
+        assert_eq!(left_out, [""; 0]);
         library.put_back(&client, &changes, "restored").await.unwrap();
-        assert_eq!(library.compare(&client, &spec).await.unwrap(), [], "a second time there is nothing to do");
+        assert_eq!(library.compare(&client, &spec).await.unwrap().0, [], "a second time there is nothing to do");
 
         let later = provision(&client, &next_release(&spec)).await.unwrap();
         let kept = later.steps.iter().any(|(step, _)| step.action == Action::Keep);
@@ -58,4 +59,16 @@ async fn an_edited_dashboard_that_was_imported_with_its_mark_is_not_taken_for_ou
         assert_eq!(only(&again).action, Action::Keep);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_dashboard_that_is_stored_in_a_newer_format_is_left_as_it_is_and_named() {
+    let library = edited("12.4.0").await;
+    let grafana = of_version("12.4.0").await;
+    let (client, spec) = (grafana.client(), shipped(PROMETHEUS));
+    provision(&client, &spec).await.unwrap();
+    "v2beta1".clone_into(&mut grafana.double.model().dashboards[0].format);
+    let (changes, left_out) = library.compare(&client, &spec).await.unwrap();
+    assert_eq!(changes, []);
+    assert_eq!(left_out, ["Our own title (qa-overview)"]);
 }
