@@ -46,7 +46,6 @@ pub async fn run(arguments: RestoreArgs, context: &Context) -> Result<Answer> {
     let restore = |exporter| Restore {
         backup: &backup,
         exporter,
-        settings: &settings,
         settings_file: &settings_file,
         besides,
         force: arguments.force,

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::settings::StackSettings;
 use crate::stack::{SecretFile, Service};
 use serde::Serialize;
+use serde_yaml::{Mapping, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,6 @@ pub struct Restore<'a> {
     pub backup: &'a Unpacked,
     /// The exporter.
     pub exporter: &'a Client,
-    /// The settings in force here.
-    pub settings: &'a StackSettings,
     /// Their file, whether it is there or not.
     pub settings_file: &'a Path,
     /// What is to be put back besides store, dashboards and settings.
@@ -188,22 +187,34 @@ fn settings_to_write(with: &Restore<'_>, text: &[u8], lost: &mut Vec<String>) ->
         Error::new(Code::StoreDamaged, format!("the backup's settings cannot be used: {cause}"))
             .hint("They may be of a newer qastack.")
     })?;
-    let ours = with.settings;
-    let has_file = with.settings_file.exists();
-    let merged = StackSettings {
-        figures: theirs.figures.clone(),
-        sample_data: theirs.sample_data,
-        scrape_interval: theirs.scrape_interval,
-        retention: theirs.retention,
-        ..ours.clone()
+    let file = with.settings_file.display();
+    let ours = match fs::read_to_string(with.settings_file) {
+        Ok(text) => Some(text),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Err(cause) => return Err(Error::new(Code::SettingsInvalid, format!("cannot read {file}: {cause}"))),
     };
-    if merged == *ours {
-        return Ok(None);
+    let merged = with_figures_of(&theirs, ours.as_deref().unwrap_or_default())
+        .map_err(|cause| Error::new(Code::SettingsInvalid, format!("{file}: {cause}")))?;
+    if merged.is_some() && ours.is_some() {
+        lost.push(format!("figures, sample_data, scrape_interval and retention in {file}"));
     }
-    if has_file {
-        lost.push(format!("figures, sample_data, scrape_interval and retention in {}", with.settings_file.display()));
-    }
-    Ok(Some(serde_yaml::to_string(&merged).unwrap_or_default()))
+    Ok(merged)
+}
+
+/// A settings file with the keys that the team's figures depend on as they have them, and every other key as it stands
+/// there: variables and flags are of one call. None where nothing differs.
+fn with_figures_of(theirs: &StackSettings, file: &str) -> Result<Option<String>, serde_yaml::Error> {
+    let tree: Option<Mapping> = serde_yaml::from_str(file)?;
+    let mut tree = tree.unwrap_or_default();
+    let ours: StackSettings = serde_yaml::from_value(tree.clone().into())?;
+    let before = tree.clone();
+    let mut set = |key: &str, differs: bool, value: Value| differs.then(|| tree.insert(key.into(), value));
+    set("figures", ours.figures != theirs.figures, serde_yaml::to_value(&theirs.figures)?);
+    set("sample_data", ours.sample_data != theirs.sample_data, theirs.sample_data.into());
+    let differs = ours.scrape_interval != theirs.scrape_interval;
+    set("scrape_interval", differs, serde_yaml::to_value(theirs.scrape_interval)?);
+    set("retention", ours.retention != theirs.retention, serde_yaml::to_value(theirs.retention)?);
+    if tree == before { Ok(None) } else { serde_yaml::to_string(&tree).map(Some) }
 }
 
 async fn send(with: &Restore<'_>, store: &Path, force: bool) -> Result<()> {
@@ -336,5 +347,23 @@ impl Undo {
         }
         note("the store", send(with, store, true).await);
         troubles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_figures_depend_on_is_carried_over_into_the_file() {
+        let settings = |text: &str| serde_yaml::from_str::<StackSettings>(text).expect("settings");
+        let theirs = settings("{ project: theirs, retention: 30d, sample_data: false }");
+        let file = "# ours\nports: { grafana: 3001 }\nretention: 20d\n";
+        let merged = with_figures_of(&theirs, file).expect("a file").expect("a difference");
+        assert_eq!(merged, "ports:\n  grafana: 3001\nretention: 30d\nsample_data: false\n");
+        assert_eq!(with_figures_of(&theirs, &merged).expect("a file"), None);
+        assert_eq!(with_figures_of(&settings("{}"), "").expect("an empty file"), None);
+        let fresh = with_figures_of(&settings("{ scrape_interval: 30s }"), "# nothing\n").expect("a file");
+        assert_eq!(fresh.as_deref(), Some("scrape_interval: 30s\n"));
     }
 }
