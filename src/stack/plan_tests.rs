@@ -274,6 +274,19 @@ fn a_compose_project_of_the_same_name_is_not_ours() {
 }
 
 #[test]
+fn grafana_writes_the_address_it_is_published_on_into_its_links() {
+    for (port, expected) in [
+        ("3001", "http://localhost:3001/"),
+        ("0.0.0.0:3001", "http://localhost:3001/"),
+        ("192.0.2.7:3001", "http://192.0.2.7:3001/"),
+        ("[2001:db8::1]:3001", "http://[2001:db8::1]:3001/"),
+    ] {
+        let spec = spec_of(&format!("ports: {{ grafana: '{port}' }}"));
+        assert_eq!(spec.container(Service::Grafana).environment["GF_SERVER_ROOT_URL"], expected);
+    }
+}
+
+#[test]
 fn the_hash_of_the_foreign_services_stays_from_release_to_release() {
     let spec = spec();
     let hashes = [Service::Prometheus, Service::Grafana].map(|service| spec.container(service).hash());

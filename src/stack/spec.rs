@@ -255,7 +255,7 @@ fn prometheus_files(configuration: String) -> Vec<FileSpec> {
 }
 
 fn grafana(settings: &StackSettings) -> ContainerSpec {
-    let root_url = format!("http://localhost:{}/", settings.ports.grafana.port);
+    let root_url = root_url(settings.ports.grafana);
     let password = SecretFile::GrafanaPassword.path();
     let secret_key = SecretFile::GrafanaSecretKey.path();
     // Unknown variables are ignored by versions that do not have them, so one set serves 10 to 13.
@@ -296,6 +296,13 @@ fn grafana(settings: &StackSettings) -> ContainerSpec {
         tmp_mebibytes: 64,
         files: Vec::new(),
     }
+}
+
+/// What Grafana writes into links: the address it was given a name by. What is published everywhere has many names, of
+/// which only this machine's own is known.
+fn root_url(published: Published) -> String {
+    let is_named = !published.is_loopback() && !published.address.is_unspecified();
+    if is_named { format!("http://{published}/") } else { format!("http://localhost:{}/", published.port) }
 }
 
 fn data(part: &'static str, path: &'static str) -> Mount {
