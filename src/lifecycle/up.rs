@@ -301,7 +301,7 @@ impl<'a, E: Engine> Run<'a, E> {
             tokio::select! {
                 error = self.with.cancel.ended() => error,
                 error = deaths.unmeant(&removed, || self.running_by_now()) => error,
-                error = self.waits.out_of_time(options.time_out) => error,
+                error = self.waits.out_of_time(options.time_out) => self.explain_ports(error).await,
             }
         };
         let outcome = self.apply.until(ends, self.apply.all(services)).await;
@@ -311,6 +311,26 @@ impl<'a, E: Engine> Run<'a, E> {
         outcome?;
         self.apply.clean(self.plan).await;
         self.report().await
+    }
+
+    /// Where containers run and nothing listens on their ports, the ports are those of another machine.
+    async fn explain_ports(&self, error: Error) -> Error {
+        let has_answered = *self.exporter_answers.borrow() || *self.prometheus_answers.borrow();
+        let is_up = Service::ALL.into_iter().all(|service| self.running_by_now().contains(&service));
+        if has_answered || !is_up || !self.with.engine.info().is_local {
+            return error;
+        }
+        let Some((host, port)) = self.exporter.host_str().zip(self.exporter.port()) else { return error };
+        let refused = |cause: std::io::Error| cause.kind() == std::io::ErrorKind::ConnectionRefused;
+        if !tokio::net::TcpStream::connect((host, port)).await.is_err_and(refused) {
+            return error;
+        }
+        error.hint(format!(
+            "The containers run, and nothing listens on {host}:{port} here: the engine publishes its ports on another \
+             machine, as where qastack itself is in a container that has the engine's socket, or DOCKER_HOST is a \
+             tunnel. Name the machine: --host tcp://HOST:PORT or --host ssh://USER@HOST; in a container, run it in the \
+             machine's network (docker run --network host)."
+        ))
     }
 
     /// The services that this run has started or found running.

@@ -29,6 +29,8 @@ pub struct State {
     pub images: Vec<Image>,
     /// What it says to a limit on CPU time above its CPUs, of which it may have none to give.
     pub cpus: Option<f64>,
+    /// Whether what its containers publish is on another machine.
+    pub is_elsewhere: bool,
     next: u64,
 }
 

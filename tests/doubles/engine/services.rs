@@ -20,7 +20,9 @@ type Asked = State<(Arc<Model>, String)>;
 
 /// Starts what a container would serve; the error is the engine's, for a port that is taken.
 pub async fn start(model: &Arc<Model>, id: &str) -> Result<Vec<JoinHandle<()>>, String> {
-    let Some((service, port)) = published(model, id) else { return Ok(Vec::new()) };
+    let Some((service, port)) = published(model, id).filter(|_| !model.state().is_elsewhere) else {
+        return Ok(Vec::new());
+    };
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let bind = |address: SocketAddr| async move {
         let words = |cause| format!("Error starting userland proxy: listen tcp4 {address}: bind: {cause}");

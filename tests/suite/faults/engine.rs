@@ -232,3 +232,14 @@ fn limits_on_cpu_time_are_what_the_machine_can_hold() {
     assert_eq!(limit("grafana"), None);
     desk.is_put_right("an engine without limits on CPU time");
 }
+
+#[test]
+fn an_engine_that_publishes_its_ports_on_another_machine_is_told() {
+    let desk = Desk::new();
+    desk.model().state().is_elsewhere = true;
+    let error = desk.json(&["up", "--timeout", "2"], 7)["error"].take();
+    let told = format!("nothing listens on 127.0.0.1:{} here", desk.ports[0]);
+    assert!(error["hint"].as_str().unwrap().contains(&told), "{error:#}");
+    desk.model().state().is_elsewhere = false;
+    desk.is_put_right("ports elsewhere");
+}
