@@ -7,6 +7,7 @@ use super::plan::{ApiCall, Object, ProvisionStep, plan};
 use super::spec::GrafanaSpec;
 use futures_util::future::join_all;
 use reqwest::Method;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// What provisioning did.
@@ -90,14 +91,35 @@ fn place(object: &Object) -> &'static str {
 
 async fn apply_step(client: &Client, step: &ProvisionStep) -> Result<(ProvisionStep, Duration), GrafanaError> {
     let started = Instant::now();
+    let mut done = step.clone();
     if let Some(ApiCall { method, path, body }) = &step.call {
         let method = match *method {
             "PUT" => Method::PUT,
             "PATCH" => Method::PATCH,
             _ => Method::POST,
         };
-        client.call(method, path, Some(body), Access::LoggedIn).await?;
+        match client.call(method.clone(), path, Some(body), Access::LoggedIn).await {
+            Err(error) if error.is_title_taken() => {
+                let Some((title, body)) = with_a_title_of_its_own(&step.object, body) else { return Err(error) };
+                client.call(method, path, Some(&body), Access::LoggedIn).await?;
+                done.reason = format!("{}; its title is taken, so that it is called {title:?}", step.reason);
+            }
+            outcome => drop(outcome?),
+        }
         crate::checkpoint::reached(place(&step.object)).await;
     }
-    Ok((step.clone(), started.elapsed()))
+    Ok((done, started.elapsed()))
+}
+
+/// The body of a call with the uid in the title. The title is for people, the uid is what counts: so both can stay.
+fn with_a_title_of_its_own(object: &Object, body: &Value) -> Option<(String, Value)> {
+    let mut body = body.clone();
+    let (uid, of) = match object {
+        Object::Folder(uid) => (uid, &mut body),
+        Object::Dashboard(uid) => (uid, &mut body["dashboard"]),
+        Object::DataSource(_) | Object::HomePage => return None,
+    };
+    let title = format!("{} ({uid})", of["title"].as_str()?);
+    of["title"] = Value::String(title.clone());
+    Some((title, body))
 }

@@ -75,6 +75,11 @@ impl GrafanaError {
         matches!(self, Self::Status { status: StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED, .. })
     }
 
+    /// Whether another object has the title, which up to 10 is one object's in a folder.
+    pub fn is_title_taken(&self) -> bool {
+        self.is_conflict() && matches!(self, Self::Status { message, .. } if message.contains("same name"))
+    }
+
     /// Whether the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status: StatusCode::NOT_FOUND, .. })

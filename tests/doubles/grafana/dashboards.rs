@@ -67,6 +67,12 @@ fn save_checked(double: &Double, body: &Value) -> Result<Reply, Reply> {
         uid = format!("d{}", model.new_id());
         spec.insert("uid".to_owned(), json!(uid));
     }
+    let has_title = |other: &Dashboard| other.spec.get("title") == spec.get("title");
+    let mut others = model.dashboards.iter().filter(|other| other.uid != uid && other.folder_uid == folder_uid);
+    if double.settings.version_numbers().0 <= 10 && others.any(has_title) {
+        let words = "A dashboard with the same name in the folder already exists";
+        return Err(Reply::with_status(412, words, "name-exists"));
+    }
     let Some(index) = model.dashboards.iter().position(|dashboard| dashboard.uid == uid) else {
         spec.insert("version".to_owned(), json!(1));
         let mut dashboard = model.new_dashboard(&uid, spec, "v0alpha1");

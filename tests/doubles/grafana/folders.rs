@@ -38,6 +38,10 @@ pub async fn create(State(double): State<Shared>, body: Bytes) -> Reply {
     if model.folder(&uid).is_some() {
         return Reply::message(412, "the folder has been changed by someone else");
     }
+    if double.settings.version_numbers().0 <= 10 && model.folders.iter().any(|other| other.title == title) {
+        let words = "a folder or dashboard in the general folder with the same name already exists";
+        return Reply::message(409, words);
+    }
     let folder = Folder { id: model.new_id(), uid, title: title.to_owned(), created: now() };
     let reply = Reply::ok(described(&folder));
     model.folders.push(folder);

@@ -219,3 +219,37 @@ async fn what_files_provisioned_is_kept() {
     assert_eq!(step.action, Action::Keep);
     assert!(step.reason.contains("read-only") && step.reason.contains("http://nowhere:9090"), "{}", step.reason);
 }
+
+#[tokio::test]
+async fn titles_that_others_have_are_made_our_own_where_grafana_wants_that() {
+    on_each_version(async |grafana| {
+        let (client, spec) = (grafana.client(), shipped(PROMETHEUS));
+        let (status, _) = grafana.call("POST", "/api/folders", json!({"uid": "theirs", "title": "QA metrics"})).await;
+        assert_eq!(status, 200);
+        let theirs = json!({"uid": "their-own", "title": spec.dashboards[0].title});
+        let body = json!({"dashboard": theirs, "folderUid": "", "message": "", "overwrite": false});
+        assert_eq!(grafana.call("POST", "/api/dashboards/db", body).await.0, 200);
+
+        provision(&client, &spec).await.unwrap();
+        assert_eq!(provision(&client, &spec).await.unwrap(), Provisioned::default());
+        let (_, read) = grafana.call("GET", "/api/folders/theirs", Value::Null).await;
+        assert_eq!(read["title"], "QA metrics");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dashboard_whose_title_is_taken_in_our_folder_gets_its_uid_into_the_title() {
+    let grafana = Running::start(Settings { version: "10.4.2".to_owned(), ..Settings::default() }).await;
+    let (client, spec) = (grafana.client(), shipped(PROMETHEUS));
+    assert_eq!(grafana.call("POST", "/api/folders", json!({"uid": "qastack", "title": "QA metrics"})).await.0, 200);
+    let theirs = json!({"uid": "their-own", "title": spec.dashboards[0].title});
+    let body = json!({"dashboard": theirs, "folderUid": "qastack", "message": "", "overwrite": false});
+    assert_eq!(grafana.call("POST", "/api/dashboards/db", body).await.0, 200);
+
+    let first = provision(&client, &spec).await.unwrap();
+    let title = format!("{} (qa-overview)", spec.dashboards[0].title);
+    assert_eq!(dashboard(&grafana).await["dashboard"]["title"], title);
+    assert!(first.steps.iter().any(|(step, _)| step.reason.contains(&title)), "{first:?}");
+    assert_eq!(provision(&client, &spec).await.unwrap(), Provisioned::default());
+}
