@@ -5,7 +5,7 @@ use super::event::{Event, Observer};
 use crate::engine::{Death, Engine};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::stack::{Names, Observed, Service, why_not_running};
+use crate::stack::{Names, Observed, PROMETHEUS_USER, Service, why_not_running};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::collections::BTreeMap;
@@ -156,14 +156,29 @@ impl<'a, E: Engine> DeathWatch<'a, E> {
         let memory = inspect.is_some_and(|container| container.out_of_memory);
         let hint = if memory {
             format!("Give it more memory: limits: {{ {service}: {{ memory: 1GiB }} }} in qastack.yaml.")
-        } else if lines.is_empty() {
-            "It wrote nothing. See whether the image is for this machine and the settings name the right one."
-                .to_owned()
         } else {
-            "Its last lines above say why.".to_owned()
+            hint_of(service, &lines, &self.names.volume("prometheus-data"))
         };
         Error::new(Code::NotReady, message).hint(hint)
     }
+}
+
+/// What to do about a service that died, by its last lines.
+fn hint_of(service: Service, lines: &[String], data: &str) -> String {
+    if lines.is_empty() {
+        return "It wrote nothing. See whether the image is for this machine and the settings name the right one."
+            .to_owned();
+    }
+    let is_denied = lines.iter().any(|line| line.contains("permission denied"));
+    if service == Service::Prometheus && is_denied {
+        let user = PROMETHEUS_USER.0;
+        return format!(
+            "It runs as the user {user}, and the volume {data} is another one's, as a -distroless image of Prometheus \
+             makes it: name an image without -distroless (images.prometheus), and remove the volume if it holds nothing \
+             of use."
+        );
+    }
+    "Its last lines above say why.".to_owned()
 }
 
 /// Services of a stack that should run and do not, each with its reason.
@@ -178,4 +193,18 @@ pub fn not_running(observed: &Observed, project: &str) -> Vec<(Service, String)>
             Some(_) => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_another_user_are_told_as_what_keeps_prometheus_from_starting() {
+        let denied = ["err=\"open /prometheus/queries.active: permission denied\"".to_owned()];
+        let hint = hint_of(Service::Prometheus, &denied, "qastack-prometheus-data");
+        assert!(hint.contains("65534") && hint.contains("qastack-prometheus-data"), "{hint}");
+        assert!(hint_of(Service::Grafana, &denied, "x").contains("last lines"));
+        assert!(hint_of(Service::Prometheus, &[], "x").contains("wrote nothing"));
+    }
 }

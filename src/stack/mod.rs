@@ -28,4 +28,4 @@ pub(crate) use plan::why_not_running;
 pub use plan::{Action, KeepOrRemove, Plan, Step, plan_down, plan_up};
 pub use remembered::{PickedPort, Remembered};
 pub use service::Service;
-pub use spec::{DEFAULT_PASSWORD, SecretFile, StackSpec};
+pub use spec::{DEFAULT_PASSWORD, PROMETHEUS_USER, SecretFile, StackSpec};

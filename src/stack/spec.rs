@@ -17,7 +17,7 @@ const SECRETS_PART: &str = "secrets";
 /// The exporter's user and group; the image says the same.
 const EXPORTER_USER: (u32, u32) = (65532, 65532);
 /// `nobody`, as in Prometheus' own image.
-const PROMETHEUS_USER: (u32, u32) = (65534, 65534);
+pub const PROMETHEUS_USER: (u32, u32) = (65534, 65534);
 /// Grafana's own user; its image gives group 0 the right to read its program.
 const GRAFANA_USER: (u32, u32) = (472, 0);
 
