@@ -1,5 +1,7 @@
 //! `up`: from whatever is there to a stack that runs, is configured, and is proven to show what it measures.
 
+mod warm_up;
+
 use super::apply::Apply;
 use super::event::{Event, Observer};
 use super::ready::Ready;
@@ -355,38 +357,6 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
-    async fn prometheus(&self) -> Result<()> {
-        let began = Instant::now();
-        let service = Service::Prometheus;
-        self.apply.service(self.plan, service).await?;
-        let waiting = || self.wait(service, "its first answer on /-/ready");
-        self.elsewhere(wait::answers(self.http, &self.prometheus_url, "/-/ready", waiting)).await?;
-        checkpoint::reached("ready:prometheus").await;
-        self.prometheus_answers.send_replace(true);
-        if let Some(step) = self.step(&Action::Reload(service)) {
-            // A Prometheus that stays warms up for an exporter that does not.
-            let warms_up = self.step(&Action::Settle).is_some();
-            let rendered = if warms_up { prometheus::render_warm_up } else { prometheus::render };
-            self.load_prometheus(step, &rendered(&self.with.spec.prometheus)).await?;
-        }
-        self.wait(service, "the exporter");
-        answered(&self.exporter_answers).await;
-        let settle = self.step(&Action::Settle);
-        // One that stays remembers scrapes of before.
-        let since = match settle.filter(|_| !self.plan.starts(service)) {
-            Some(_) => self.warm_up_began_at().await?,
-            None => 0.0,
-        };
-        self.elsewhere(prove::target(&self.prometheus, since, |trouble| self.wait(service, trouble))).await?;
-        if let Some(step) = settle {
-            // After a warm-up the final files are not in the volume yet.
-            self.apply.put(service, &step.object, &self.with.spec.container(service).files).await?;
-            self.load_prometheus(step, &prometheus::render(&self.with.spec.prometheus)).await?;
-        }
-        self.done(service, began);
-        Ok(())
-    }
-
     async fn grafana(&self, wait_for: WaitFor) -> Result<()> {
         let began = Instant::now();
         let service = Service::Grafana;
@@ -474,40 +444,6 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(())
     }
 
-    /// Makes Prometheus run with the configuration in its volume and sees that it does.
-    async fn load_prometheus(&self, step: &Step, rendered: &str) -> Result<()> {
-        let began = Instant::now();
-        self.wait(Service::Prometheus, "its configuration to be loaded");
-        self.with.engine.signal(&step.object, "SIGHUP").await?;
-        prove::loaded(&self.prometheus, rendered, Duration::from_secs(20)).await?;
-        self.apply.note(step, began.elapsed());
-        Ok(())
-    }
-
-    /// Gives a Prometheus that outlives a failed run its final configuration: nobody wants to be scraped four times a
-    /// second for good.
-    async fn leave_warm_up(&self, error: &Error) {
-        let service = Service::Prometheus;
-        let Some(step) = self.step(&Action::Settle) else { return };
-        let stays = rollback::keeps_running(error.code()) || !self.plan.starts(service);
-        let is_settled = self.apply.finished().iter().any(|(done, _)| done == step);
-        if !stays || is_settled || !self.running_by_now().contains(&service) {
-            return;
-        }
-        let settle = async {
-            self.apply.put(service, &step.object, &self.with.spec.container(service).files).await?;
-            self.with.engine.signal(&step.object, "SIGHUP").await
-        };
-        let outcome = tokio::select! {
-            done = settle => done,
-            () = self.with.cancel.out_of_patience() => return,
-        };
-        if let Err(error) = outcome {
-            let text = format!("prometheus is left in its warm-up, which the next qastack up ends: {error}");
-            self.with.observer.observe(Event::Warning(text));
-        }
-    }
-
     /// Makes the exporter read its settings again and sees that it did, by the hash it shows.
     async fn reload_exporter(&self, step: &Step) -> Result<()> {
         let began = Instant::now();
@@ -568,14 +504,6 @@ impl<'a, E: Engine> Run<'a, E> {
             latest = latest.max(at.map_or(0.0, |at| at.as_nanosecond() as f64 / 1e9));
         }
         Ok(latest)
-    }
-
-    /// The time from which on a scrape is one of the warm-up that a running Prometheus was given, and of the exporter that
-    /// is to stay.
-    async fn warm_up_began_at(&self) -> Result<f64> {
-        // It tells whole seconds.
-        let loaded = self.prometheus.runtime().await?.last_config_time.as_second() as f64 + 1.0;
-        Ok(self.services_started_at().await?.max(loaded))
     }
 
     async fn report(&self) -> Result<UpReport> {
