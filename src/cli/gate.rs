@@ -1,7 +1,7 @@
 //! `qastack gate`: fail a job when figures are not as good as the team demands.
 
 use super::exporter::ExporterArgs;
-use super::{Context, stack};
+use super::{Context, said, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
@@ -72,7 +72,7 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
         checks.extend(judge(&compared, &is.readings, Some(&was.readings)));
     }
     let trouble = of_project.sample.then_some("only sample data is there, and no gate passes on it");
-    if let Some(path) = &arguments.summary {
+    if let Some(path) = arguments.summary.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         append(path, &markdown(project, trouble, &checks))?;
     }
     Ok(answer(project, trouble, checks))
@@ -99,7 +99,7 @@ impl GateArgs {
 
     fn branches(&self) -> (Option<String>, Option<String>) {
         let ci = ci::detect(&std::env::vars().collect()).unwrap_or_default();
-        (self.branch.clone().or(ci.branch), self.base.clone().or(ci.base_branch))
+        (said(self.branch.clone()).or(ci.branch), said(self.base.clone()).or(ci.base_branch))
     }
 }
 

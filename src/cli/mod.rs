@@ -33,7 +33,7 @@ use crate::lifecycle::event::{Event, Observer};
 use crate::lifecycle::{self, Cancel};
 use crate::output::{Answer, Format, Output};
 use crate::settings::EngineChoice;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -197,7 +197,7 @@ impl lifecycle::Words for LastWords {
 /// Parses, runs, prints the answer or the error, and says how the process ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let command_line = match CommandLine::try_parse_from(&arguments) {
+    let command_line = match parse(&arguments) {
         Ok(command_line) => command_line,
         Err(refusal) => return refuse(&refusal, &arguments),
     };
@@ -215,6 +215,28 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => Err(error),
     };
     ExitCode::from(context.output.finish(name, answer))
+}
+
+fn parse(arguments: &[OsString]) -> std::result::Result<CommandLine, clap::Error> {
+    let mut commands = without_empty_variables(CommandLine::command());
+    let matches = commands.try_get_matches_from_mut(arguments)?;
+    CommandLine::from_arg_matches(&matches).map_err(|refusal| refusal.format(&mut commands))
+}
+
+/// The same commands, deaf to variables that are set to nothing: so a job's file sets what does not apply.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(move |argument| match argument.get_env().is_some_and(is_empty) {
+            true => argument.env(clap::builder::Resettable::Reset),
+            false => argument,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
+/// What was said, where it is not the empty text that a flag gets from a variable of a job that is not set.
+fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -2,8 +2,8 @@
 
 mod answer;
 
-use super::Context;
 use super::exporter::ExporterArgs;
+use super::{Context, said};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
@@ -254,22 +254,23 @@ impl RunArgs {
             .filter(|_| ci.provider == "github" && ci.pull_request.is_some())
             .and_then(|path| ci::commit_of_github_event(&std::fs::read_to_string(path).ok()?));
         let given = self.clone();
+        let commit = said(given.commit);
         RunMeta {
-            run: given.run.or(ci.run),
+            run: said(given.run).or(ci.run),
             attempt: given.attempt.or(ci.attempt).unwrap_or(1),
-            job: given.job.or(ci.job),
-            shard: given.shard.or(ci.shard),
-            branch: given.branch.or(ci.branch).or(checkout.branch),
+            job: said(given.job).or(ci.job),
+            shard: said(given.shard).or(ci.shard),
+            branch: said(given.branch).or(ci.branch).or(checkout.branch),
             // A tree belongs to what is checked out; beside another commit's name it would tie two codes together.
-            tree: given.tree.or(if given.commit.is_none() { checkout.tree } else { None }),
-            commit: given.commit.or(reviewed).or(ci.commit).or(checkout.commit),
-            pull_request: given.pull_request.or(ci.pull_request),
-            environment: given.environment,
-            variant: given.variant,
+            tree: said(given.tree).or(if commit.is_none() { checkout.tree } else { None }),
+            commit: commit.or(reviewed).or(ci.commit).or(checkout.commit),
+            pull_request: said(given.pull_request).or(ci.pull_request),
+            environment: said(given.environment),
+            variant: said(given.variant),
             ci_provider: Some(ci.provider.to_owned()).filter(|name| !name.is_empty()),
             ci_url: ci.url.filter(|url| url.starts_with("https://") || url.starts_with("http://")),
             started_at: given.started_at.map(Timestamp::as_second),
-            default_branch: given.default_branch,
+            default_branch: said(given.default_branch),
         }
     }
 }

@@ -121,6 +121,26 @@ fn push_sends_reports_and_defects_and_says_what_became_of_them() {
 }
 
 #[test]
+fn variables_and_flags_that_say_nothing_leave_it_to_the_next_who_knows() {
+    let served = Served::start();
+    served.write("junit.xml", &report(&[&passed("adds")]));
+    let mut push = served.start_command(&["push", "--token-file", "token", "junit.xml", "--commit", "", "--job", ""]);
+    push.envs(
+        ["BRANCH", "ATTEMPT", "STARTED_AT", "PROJECT", "VARIANT"].map(|name| (format!("QASTACK_PUSH__{name}"), "")),
+    );
+    push.envs([("GITHUB_ACTIONS", "true"), ("GITHUB_REF", "refs/heads/main"), ("GITHUB_SHA", "abc")]);
+    let pushed = push.output().unwrap();
+    assert!(pushed.status.success(), "{pushed:?}");
+    let runs = http::get(&served.address, "/api/v1/projects/default/runs").body;
+    let runs: Value = serde_json::from_str(&runs).unwrap();
+    assert_eq!((&runs[0]["branch"], &runs[0]["commit"]), (&"main".into(), &"abc".into()), "{runs}");
+    let mut gate = served.start_command(&["gate", "--max-increase", "flake_rate=1", "--branch", "", "--base", "main"]);
+    gate.env("GITHUB_STEP_SUMMARY", "").env("QASTACK_PUSH__PROJECT", "");
+    let gate = gate.envs([("GITHUB_ACTIONS", "true"), ("GITHUB_REF", "refs/heads/main")]).output().unwrap();
+    assert!(gate.status.success(), "{gate:?}");
+}
+
+#[test]
 fn a_file_that_is_no_report_is_named_and_the_others_are_stored() {
     let served = Served::start();
     served.write("good.xml", &report(&[&passed("adds")]));
