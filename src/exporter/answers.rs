@@ -3,14 +3,17 @@
 //! Headers that tell a browser to trust nothing here; 404 and 405 as problems; a panic becomes a 500 and the
 //! process lives. It must never look into a request's body.
 
-use super::page;
 use super::problem::Problem;
+use super::{guard, page};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
+
+/// Which sites may show what is answered.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The headers of every answer. The built-in pages load their own files only and run no inline script.
 pub const HEADERS: [(HeaderName, &str); 5] = [
@@ -22,7 +25,7 @@ pub const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (RESOURCE_POLICY, "same-origin"),
 ];
 
 /// Runs the request; adds the headers; answers 500 where a handler panics.
@@ -59,6 +62,9 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if guard::is_badge(&path) {
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     }
     response
 }

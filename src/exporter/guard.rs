@@ -2,7 +2,7 @@
 //!
 //! A browser can be made to send requests here by any page it shows. A page of another origin says so in
 //! `Origin` and `Sec-Fetch-Site`; a page whose name was re-bound to our address sends its own name as `Host`.
-//! Both are refused before a handler runs. This room must never decide about tokens.
+//! Both are refused before a handler runs, but for badges, which are pictures for other sites. This room must never decide about tokens.
 
 use super::problem::Problem;
 use axum::extract::Request;
@@ -67,10 +67,15 @@ fn refuse_other_sites(request: &Request, host: &Host) -> Result<(), Problem> {
         return foreign("Origin");
     }
     let cross_site = headers.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site");
-    if cross_site && !is_followed_link(request.method(), headers) {
+    if cross_site && !is_badge(request.uri().path()) && !is_followed_link(request.method(), headers) {
         return foreign("Sec-Fetch-Site");
     }
     Ok(())
+}
+
+/// Whether the path is a badge's: a picture that is made to stand on pages of other sites.
+pub fn is_badge(path: &str) -> bool {
+    path.starts_with("/badge/")
 }
 
 /// A person followed a link to a page of ours. The site the link stood on cannot read the answer.
@@ -270,6 +275,8 @@ mod tests {
         assert_eq!(verdict("/metrics", &[host, ("sec-fetch-site", "same-origin")]), "in");
         let link = [host, cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         assert_eq!(verdict("/", &link), "in");
+        assert_eq!(verdict("/badge/flake_rate.svg", &[host, cross, ("sec-fetch-dest", "image")]), "in");
+        assert_eq!(verdict("/badge/x", &[host, cross, ("origin", "https://evil.example")]), "origin_foreign");
         let frame = [host, cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
         assert_eq!(verdict("/", &frame), "origin_foreign");
         let mut form = request("/", &link);

@@ -315,6 +315,13 @@ fn a_badge_says_its_figure_in_a_picture_and_for_services() {
     ] {
         assert_eq!(exporter.get(path).status, status, "{path}");
     }
+    let of_a_page =
+        [("Host", exporter.address.as_str()), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Dest", "image")];
+    let shown = http::send(&exporter.address, "GET", "/badge/flake_rate.svg", &of_a_page, "");
+    let policy = "cross-origin-resource-policy";
+    assert_eq!((shown.status, shown.headers[policy].as_str()), (200, "cross-origin"), "a README on another site");
+    let page = http::send(&exporter.address, "GET", "/", &of_a_page, "");
+    assert_eq!((page.status, page.headers[policy].as_str()), (403, "same-origin"));
     let sample = Running::start();
     assert_eq!(sample.json("/badge/flake_rate.json")["message"], "8.0 % (sample)");
 }
