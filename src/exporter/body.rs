@@ -31,23 +31,18 @@ const SLOWEST: u64 = 8 * 1024;
 /// The time every upload has, however small.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Inflated bytes under which the ratio says nothing: a short run of equal bytes packs very well.
-const RATIO_FREE: u64 = 16 * 1024 * 1024;
-
-/// How large a body may be.
+/// How large a body may be. How well it is packed says nothing: a log that repeats one line packs a thousandfold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
     /// Bytes as sent.
     pub sent: u64,
     /// Bytes once inflated.
     pub inflated: u64,
-    /// Inflated bytes for each byte sent.
-    pub ratio: u64,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { sent: 32 << 20, inflated: 256 << 20, ratio: 300 }
+        Self { sent: 32 << 20, inflated: 256 << 20 }
     }
 }
 
@@ -158,6 +153,8 @@ pub struct Sent {
     /// The bytes.
     pub bytes: Bytes,
     share: Share,
+    /// Bytes that were unpacked from it so far.
+    unpacked: u64,
 }
 
 /// Reads a body as it is sent.
@@ -179,7 +176,7 @@ pub async fn read(headers: &HeaderMap, mut body: Body, limit: u64, memory: &Memo
         memory.grow(&mut share, bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
-    Ok(Sent { bytes: bytes.into(), share })
+    Ok(Sent { bytes: bytes.into(), share, unpacked: 0 })
 }
 
 /// How fast a body has to come.
@@ -219,45 +216,70 @@ impl Arrival {
 }
 
 impl Sent {
-    /// A part of a body that was read already: what it takes to unpack it is counted by itself.
-    ///
-    /// # Errors
-    /// 503 without memory.
-    pub fn part(bytes: Bytes, memory: &Memory) -> Result<Sent, Problem> {
-        let share = Arc::clone(&memory.units).try_acquire_many_owned(1).map_err(|_| busy())?;
-        Ok(Sent { bytes, share: Share(share) })
-    }
-
     /// Unpacks it. This works for as long as the inflated size takes: call it where blocking is allowed.
     ///
     /// # Errors
     /// 413 for what inflates over a limit, 400 for what is no such packing, 503 without memory.
     pub fn unpack(mut self, packing: Packing, limits: &BodyLimits, memory: &Memory) -> Result<Sent, Problem> {
-        self.bytes = match packing {
-            Packing::Plain => return Ok(self),
-            Packing::Gzip => {
-                inflate(MultiGzDecoder::new(&self.bytes[..]), &self.bytes, limits, &mut self.share, memory)?
+        if packing == Packing::Plain {
+            return Ok(self);
+        }
+        let sent = self.bytes.clone();
+        self.bytes = self.unpack_beside(sent, 0, packing, limits, memory)?;
+        self.unpacked = 0;
+        Ok(self)
+    }
+
+    /// Unpacks a part of it, as [`Sent::unpack`] does; all of them together are held to the limit. What that takes is
+    /// added to what the body holds: a part with a share of its own would wait for the memory of its own body.
+    ///
+    /// # Errors
+    /// As [`Sent::unpack`].
+    pub fn unpack_part(
+        &mut self,
+        part: Bytes,
+        packing: Packing,
+        limits: &BodyLimits,
+        memory: &Memory,
+    ) -> Result<Bytes, Problem> {
+        self.unpack_beside(part, self.bytes.len(), packing, limits, memory)
+    }
+
+    /// Unpacks bytes beside which so many others are held.
+    fn unpack_beside(
+        &mut self,
+        bytes: Bytes,
+        held: usize,
+        packing: Packing,
+        limits: &BodyLimits,
+        memory: &Memory,
+    ) -> Result<Bytes, Problem> {
+        let held = if packing == Packing::Plain { held } else { held + bytes.len() };
+        let before = self.unpacked;
+        let mut grow = |inflated: usize| {
+            self.unpacked = before + inflated as u64;
+            if self.unpacked > limits.inflated {
+                return Err(too_large("the inflated body", limits.inflated));
             }
+            memory.grow(&mut self.share, held + inflated)
+        };
+        match packing {
+            Packing::Plain => grow(bytes.len()).map(|()| bytes),
+            Packing::Gzip => inflate(MultiGzDecoder::new(&bytes[..]), grow),
             Packing::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(&self.bytes[..]).and_then(|mut decoder| {
+                let decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..]).and_then(|mut decoder| {
                     // A frame may ask for a window of gigabytes; 8 MiB is what the format bids every reader to take.
                     decoder.window_log_max(23)?;
                     Ok(decoder)
                 });
-                inflate(decoder.map_err(|_| unpackable())?, &self.bytes, limits, &mut self.share, memory)?
+                inflate(decoder.map_err(|_| unpackable())?, grow)
             }
-        };
-        Ok(self)
+        }
     }
 }
 
-fn inflate(
-    mut from: impl Read,
-    sent: &[u8],
-    limits: &BodyLimits,
-    share: &mut Share,
-    memory: &Memory,
-) -> Result<Bytes, Problem> {
+/// Inflates all there is; `grow` is told how many bytes it will be, before they are kept, and may refuse them.
+fn inflate(mut from: impl Read, mut grow: impl FnMut(usize) -> Result<(), Problem>) -> Result<Bytes, Problem> {
     let mut inflated = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {
@@ -267,19 +289,7 @@ fn inflate(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return Err(unpackable()),
         };
-        let size = inflated.len() as u64 + count as u64;
-        if size > limits.inflated {
-            return Err(too_large("the inflated body", limits.inflated));
-        }
-        if size > RATIO_FREE && size > limits.ratio.saturating_mul(sent.len() as u64) {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "ratio_too_high",
-                format!("the body inflates to more than {} times its size", limits.ratio),
-            )
-            .hint("Send it uncompressed if it is a real report."));
-        }
-        memory.grow(share, sent.len() + inflated.len() + count)?;
+        grow(inflated.len() + count)?;
         inflated.extend_from_slice(&chunk[..count]);
     }
 }
@@ -299,7 +309,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    const LIMITS: BodyLimits = BodyLimits { sent: 1000, inflated: 64 << 20, ratio: 300 };
+    const LIMITS: BodyLimits = BodyLimits { sent: 1000, inflated: 64 << 20 };
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -383,18 +393,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bombs_are_refused_by_size_and_by_ratio() {
+    async fn bombs_are_refused_by_their_size_and_what_packs_well_is_not() {
         let memory = Memory::of(256 << 20);
         let zeros = vec![0; 80 << 20];
-        let too_much =
-            sent(gzip(&zeros), &memory).await.unpack(Packing::Gzip, &BodyLimits { ratio: u64::MAX, ..LIMITS }, &memory);
-        assert_eq!(too_much.unwrap_err().code(), "body_too_large");
         for (packing, bytes) in
             [(Packing::Gzip, gzip(&zeros)), (Packing::Zstd, zstd::encode_all(&zeros[..], 3).unwrap())]
         {
             let refused = sent(bytes, &memory).await.unpack(packing, &LIMITS, &memory).unwrap_err();
-            assert_eq!(refused.code(), "ratio_too_high", "{packing:?}");
+            assert_eq!(refused.code(), "body_too_large", "{packing:?}");
         }
+        let log = "<system-out>the same line again\n".repeat(45 << 15);
+        let packed = zstd::encode_all(log.as_bytes(), 3).unwrap();
+        assert!(packed.len() * 1000 < log.len(), "{} of {}", packed.len(), log.len());
+        let unpacked = sent(packed, &memory).await.unpack(Packing::Zstd, &LIMITS, &memory).unwrap();
+        assert!(unpacked.bytes == log.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn a_part_grows_the_share_of_its_body_and_may_take_all_the_memory() {
+        let memory = Memory::of(1 << 20);
+        let part = gzip(&vec![b'x'; 4 << 20]);
+        let mut body = sent(part.clone(), &memory).await;
+        let unpacked = body.unpack_part(part.into(), Packing::Gzip, &LIMITS, &memory).unwrap();
+        assert_eq!((unpacked.len(), memory.units.available_permits()), (4 << 20, 0));
+        let plain = Bytes::from_static(b"more than is left");
+        let limits = BodyLimits { inflated: (4 << 20) + 5, ..LIMITS };
+        let refused = body.unpack_part(plain, Packing::Plain, &limits, &memory).unwrap_err();
+        assert_eq!(refused.code(), "body_too_large");
+        drop(body);
+        assert_eq!(memory.units.available_permits(), 64);
     }
 
     #[tokio::test]

@@ -66,8 +66,7 @@ impl InForce {
         let rules = settings.figures.rules()?;
         let names = Arc::new(settings.figures.name_rules()?);
         let uploads = &settings.uploads;
-        let body_limits =
-            BodyLimits { sent: uploads.sent.bytes(), inflated: uploads.inflated.bytes(), ratio: uploads.ratio };
+        let body_limits = BodyLimits { sent: uploads.sent.bytes(), inflated: uploads.inflated.bytes() };
         let report_limits = Limits {
             bytes: usize::try_from(uploads.inflated.bytes()).unwrap_or(usize::MAX),
             cases: uploads.tests,
@@ -353,12 +352,12 @@ impl Exporter {
     pub async fn work_soon<T: Send + 'static>(
         self: &Arc<Self>,
         headers: &HeaderMap,
-        sent: Sent,
-        work: impl FnOnce(&Self, &Sent) -> T + Send + 'static,
+        mut sent: Sent,
+        work: impl FnOnce(&Self, &mut Sent) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let is_plain = Packing::of(headers)? == Packing::Plain && Packing::sniff(&sent.bytes) == Packing::Plain;
         if is_plain && sent.bytes.len() <= MOMENT {
-            Ok(work(self, &sent))
+            Ok(work(self, &mut sent))
         } else {
             self.work(headers, sent, work).await
         }
@@ -372,7 +371,7 @@ impl Exporter {
         self: &Arc<Self>,
         headers: &HeaderMap,
         sent: Sent,
-        work: impl FnOnce(&Self, &Sent) -> T + Send + 'static,
+        work: impl FnOnce(&Self, &mut Sent) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let packing = match Packing::of(headers)? {
             // A gzipped file sent as it lies on disk is understood without a header.
@@ -386,8 +385,8 @@ impl Exporter {
         let worker = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let limits = exporter.in_force().body_limits;
-            let sent = sent.unpack(packing, &limits, &exporter.memory)?;
-            Ok(work(&exporter, &sent))
+            let mut sent = sent.unpack(packing, &limits, &exporter.memory)?;
+            Ok(work(&exporter, &mut sent))
         });
         match worker.await {
             Ok(result) => result,
@@ -396,14 +395,13 @@ impl Exporter {
         }
     }
 
-    /// Unpacks a file of a form, of which the others left so many bytes. Call it where blocking is allowed.
+    /// Unpacks a file of a form. Call it where blocking is allowed.
     ///
     /// # Errors
     /// What unpacking says.
-    pub fn unpack_part(&self, bytes: Bytes, left: u64) -> Result<Sent, Problem> {
-        let limits = BodyLimits { inflated: left, ..self.in_force().body_limits };
-        let packing = Packing::sniff(&bytes);
-        Sent::part(bytes, &self.memory)?.unpack(packing, &limits, &self.memory)
+    pub fn unpack_part(&self, form: &mut Sent, file: Bytes) -> Result<Bytes, Problem> {
+        let packing = Packing::sniff(&file);
+        form.unpack_part(file, packing, &self.in_force().body_limits, &self.memory)
     }
 
     /// What is shown now.

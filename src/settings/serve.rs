@@ -75,8 +75,6 @@ pub struct UploadSettings {
     pub sent: Memory,
     /// The most bytes once inflated.
     pub inflated: Memory,
-    /// The most inflated bytes for each byte sent.
-    pub ratio: u64,
     /// The most test cases.
     pub tests: u64,
     /// What all uploads together may occupy while they are read.
@@ -92,7 +90,6 @@ impl Default for UploadSettings {
         Self {
             sent: Memory::mebibytes(32),
             inflated: Memory::mebibytes(256),
-            ratio: 300,
             tests: 200_000,
             memory: Memory::mebibytes(96),
             rate: NonZeroU32::MIN.saturating_add(199),
@@ -204,8 +201,8 @@ impl ServeSettings {
         if uploads.memory < Memory::mebibytes(1) || uploads.sent < Memory::mebibytes(1) {
             return wrong("uploads", "sent and memory have to be at least 1MiB".to_owned());
         }
-        if uploads.ratio < 2 || uploads.tests == 0 {
-            return wrong("uploads", "ratio has to be at least 2, and tests at least 1".to_owned());
+        if uploads.tests == 0 {
+            return wrong("uploads.tests", "it has to be at least 1".to_owned());
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ pub async fn upload(
     let sent = exporter.receive_upload(&headers, body).await?;
     let read = match boundary {
         None => {
-            let read = exporter.work_soon(&headers, sent, |exporter, sent| read_report(exporter, None, sent));
+            let read = exporter.work_soon(&headers, sent, |exporter, sent| read_report(exporter, None, &sent.bytes));
             read.await?.map(|report| (None, vec![report]))
         }
         Some(boundary) => {
@@ -166,26 +166,29 @@ impl From<Problem> for Refused {
     }
 }
 
-fn read_form(exporter: &Exporter, sent: &Sent, boundary: &str) -> Result<(Option<Bytes>, Vec<ReadReport>), Refused> {
-    let (mut read, mut left) = (Vec::new(), exporter.in_force().body_limits.inflated);
+fn read_form(
+    exporter: &Exporter,
+    sent: &mut Sent,
+    boundary: &str,
+) -> Result<(Option<Bytes>, Vec<ReadReport>), Refused> {
+    let (body, mut read) = (sent.bytes.clone(), Vec::new());
     let take = |FormFile { name, bytes }| {
-        let unpacked = exporter.unpack_part(bytes, left)?;
-        left -= unpacked.bytes.len() as u64;
+        let unpacked = exporter.unpack_part(sent, bytes)?;
         read.push(read_report(exporter, Some(name), &unpacked)?);
         Ok::<_, Refused>(())
     };
     // This thread may wait, and there is nothing to wait for.
-    let meta = tokio::runtime::Handle::current().block_on(form::take_apart(&sent.bytes, boundary, take))?;
+    let meta = tokio::runtime::Handle::current().block_on(form::take_apart(&body, boundary, take))?;
     Ok((meta, read))
 }
 
-fn read_report(exporter: &Exporter, file: Option<String>, sent: &Sent) -> Result<ReadReport, Refused> {
+fn read_report(exporter: &Exporter, file: Option<String>, content: &[u8]) -> Result<ReadReport, Refused> {
     let in_force = exporter.in_force();
-    let bytes = sent.bytes.len() as u64;
-    let read = crate::reports::read_with(&sent.bytes, &in_force.report_limits, &in_force.names);
+    let bytes = content.len() as u64;
+    let read = crate::reports::read_with(content, &in_force.report_limits, &in_force.names);
     match read {
         Ok(report) if !report.executions.is_empty() => {
-            Ok(ReadReport { file, report, bytes, sha256: Sha256::digest(&sent.bytes).into() })
+            Ok(ReadReport { file, report, bytes, sha256: Sha256::digest(content).into() })
         }
         // "0 tests" is what a broken job looks like when it looks green.
         Ok(_) => Err(Refused::Unreadable { file, unreadable: Unreadable::NoTests, bytes }),
