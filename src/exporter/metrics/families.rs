@@ -295,8 +295,9 @@ fn defects(page: &mut Exposition, projects: &[Project<'_>]) {
 }
 
 fn deployments(page: &mut Exposition, projects: &[Project<'_>]) {
+    // A deployment that is told again may have failed since: these go down as well as up.
     let mut family =
-        page.counter("qa_deployments_total", "Deployments, by whether they led to an incident or were rolled back");
+        page.gauge("qa_deployments", "Deployments, by whether they led to an incident or were rolled back");
     for project in projects {
         let count = |days: &crate::quality::DayCounts| days.iter().map(|(_, count)| count).sum::<u64>();
         let failed = count(&project.sums.deployments.failed);

@@ -116,6 +116,11 @@ fn deployments_are_recorded_and_the_same_key_replaces() {
     assert_eq!(post(r#"{"key": "d2"}"#).status, 201);
     assert_eq!(post(r#"{"key": "d2", "failed": true}"#).status, 201);
     assert_eq!(exporter.series("qa_change_failure_ratio{project=\"web\"}"), Some(0.5));
+    let metrics = exporter.metrics();
+    assert!(metrics.contains("# TYPE qa_deployments gauge"), "what is replaced goes down: it is no counter");
+    for outcome in ["succeeded", "failed"] {
+        assert_eq!(exporter.series(&format!("qa_deployments{{project=\"web\",outcome=\"{outcome}\"}}")), Some(1.0));
+    }
     for body in [
         "",
         "{}",
