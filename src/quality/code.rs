@@ -39,7 +39,10 @@ impl CodeOutcomes {
         if self.passed.contains(&failure.test) {
             return Some(failure);
         }
-        self.failed.entry(failure.test).or_default().push(failure);
+        let failures = self.failed.entry(failure.test).or_default();
+        if !failures.contains(&failure) {
+            failures.push(failure);
+        }
         None
     }
 

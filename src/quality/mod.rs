@@ -38,6 +38,6 @@ pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
 pub use histogram::DurationHistogram;
 pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts, recovered};
 pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, wilson_lower_bound};
-pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, Standing};
+pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, RunSums, Standing};
 pub use tests_state::{FlakeEvent, FlakeKind, TestDay, TestState};
 pub use trend::{TrendPoint, has_a_past, trend};

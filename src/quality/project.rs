@@ -5,7 +5,7 @@ use super::code::{CodeOutcomes, FlakyFailure};
 use super::day::{Day, Window};
 use super::defects::DefectSums;
 use super::figures::WindowSums;
-use super::rules::{CompiledRules, OTHER, Rules, Standing};
+use super::rules::{CompiledRules, OTHER, Rules, RunSums, Standing};
 use super::tests_state::{FlakeEvent, FlakeKind, TestState};
 use crate::reports::Outcome;
 use std::collections::BTreeMap;
@@ -44,6 +44,8 @@ pub struct ReportFacts<'a> {
     pub microseconds: Option<u64>,
     /// It is the first report of its run.
     pub opens_run: bool,
+    /// What the reports of its run say together, this one among them: all of them stand or fall by it.
+    pub run: RunSums,
     /// The executions, those of one test beside each other, the last of them deciding.
     pub observations: &'a [Observation],
 }
@@ -51,9 +53,7 @@ pub struct ReportFacts<'a> {
 impl ReportFacts<'_> {
     /// Whether the report counts under these rules.
     pub fn standing(&self, rules: &CompiledRules) -> Standing {
-        let decisive = self.observations.iter().filter(|one| one.outcome.is_decisive()).count() as u64;
-        let failed = self.observations.iter().filter(|one| one.outcome.is_failure()).count() as u64;
-        rules.standing(self.branch, self.attempt, decisive, failed)
+        rules.standing(self.branch, self.attempt, self.run)
     }
 }
 
@@ -330,6 +330,15 @@ impl ProjectState {
             }
         }
         standing
+    }
+
+    /// Takes back that a report was held out: what came later of its run says that it counts, and it is folded in next.
+    pub fn take_back(&mut self, rules: &CompiledRules, report: &ReportFacts<'_>) {
+        let Moment { day, label, .. } = self.moment(rules, report);
+        if let Some(bucket) = self.sums.buckets.get_mut(&(day, label)) {
+            let bucket = Arc::make_mut(bucket);
+            bucket.held_out_reports = bucket.held_out_reports.saturating_sub(1);
+        }
     }
 
     /// Tells `code` what a report said about it that was folded before: nothing else changes.

@@ -50,6 +50,12 @@ fn rules() -> CompiledRules {
         .unwrap()
 }
 
+/// The sums of a run of one report.
+fn run_of(observations: &[Observation]) -> RunSums {
+    let count = |counts: fn(Outcome) -> bool| observations.iter().filter(|one| counts(one.outcome)).count() as u64;
+    RunSums { decisive: count(Outcome::is_decisive), failed: count(Outcome::is_failure) }
+}
+
 fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
     let mut state = ProjectState::default();
     state.register((0..TESTS).map(|test| (test, if test % 2 == 0 { "even" } else { "odd" }, None)));
@@ -63,6 +69,7 @@ fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
             attempt: report.attempt,
             microseconds: None,
             opens_run: true,
+            run: run_of(&report.observations),
             observations: &report.observations,
         };
         state.fold(rules, &facts, report.code.map(|code| codes.entry(code).or_default()));
@@ -80,9 +87,7 @@ fn sums(state: &ProjectState, rules: &CompiledRules) -> WindowSums {
 /// The definitions, applied to all reports at once in the most direct way.
 fn by_definition(reports: &[Report], rules: &CompiledRules) -> (BTreeMap<&'static str, u64>, BTreeSet<u32>) {
     let counts = |report: &&Report| {
-        let decisive = report.observations.iter().filter(|one| one.outcome.is_decisive()).count() as u64;
-        let failed = report.observations.iter().filter(|one| one.outcome.is_failure()).count() as u64;
-        rules.standing(Some(report.branch), report.attempt, decisive, failed) == Standing::Counts
+        rules.standing(Some(report.branch), report.attempt, run_of(&report.observations)) == Standing::Counts
     };
     let counted: Vec<&Report> = reports.iter().filter(counts).collect();
     let last_of = |report: &Report, test: u32| report.observations.iter().rfind(|one| one.test == test).copied();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The version of the definitions themselves; it changes when the same rules give other figures.
-const DEFINITIONS: u32 = 1;
+const DEFINITIONS: u32 = 2;
 
 /// How the figures are computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Rules {
     pub default_branch: String,
     /// Decisive executions a test needs in the window before it may enter a ranking.
     pub minimum_sample: u32,
-    /// When a report is taken for an outage of the infrastructure instead of a result.
+    /// When a run is taken for an outage of the infrastructure instead of a result.
     pub infrastructure_guard: InfrastructureGuard,
     /// What counts as a production defect and as a valid one.
     pub defects: DefectRules,
@@ -96,16 +96,26 @@ impl CompiledRules {
         self.defects.classify(defect)
     }
 
-    /// Whether a report with so many decisive executions, so many of them failed, counts in the figures.
-    pub fn standing(&self, branch: Option<&str>, attempt: u32, decisive: u64, failed: u64) -> Standing {
+    /// Whether the reports of a run count in the figures that brought so much so far.
+    pub fn standing(&self, branch: Option<&str>, attempt: u32, run: RunSums) -> Standing {
         if !self.scope.counts(branch) {
             Standing::OutOfScope
-        } else if self.rules.infrastructure_guard.holds_out(attempt, decisive, failed) {
+        } else if self.rules.infrastructure_guard.holds_out(attempt, run) {
             Standing::HeldOut
         } else {
             Standing::Counts
         }
     }
+}
+
+/// What all reports of one run say together: a build tool writes a report for each class of tests, and neither one
+/// class that fails as a whole is an outage, nor are ten small ones results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunSums {
+    /// Decisive executions.
+    pub decisive: u64,
+    /// Those of them that failed.
+    pub failed: u64,
 }
 
 /// Whether a report counts in the figures.
@@ -147,11 +157,11 @@ impl BranchScope {
     }
 }
 
-/// When a report is an outage and no result: a first attempt in which almost everything fails.
+/// When a run is an outage and no result: a first attempt in which almost everything fails.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InfrastructureGuard {
-    /// Decisive tests a report needs before it can be held out. 0 turns the guard off.
+    /// Decisive tests a run needs before it can be held out. 0 turns the guard off.
     pub minimum_decisive: u64,
     /// The failed share of the decisive tests from which on it is held out, 0 to 1.
     pub failed_share: f64,
@@ -164,12 +174,12 @@ impl Default for InfrastructureGuard {
 }
 
 impl InfrastructureGuard {
-    /// Whether a report is held out. Later attempts never are: a rerun holds just the tests that failed.
-    pub fn holds_out(&self, attempt: u32, decisive: u64, failed: u64) -> bool {
+    /// Whether a run is held out. Later attempts never are: a rerun holds just the tests that failed.
+    pub fn holds_out(&self, attempt: u32, run: RunSums) -> bool {
         self.minimum_decisive > 0
             && attempt <= 1
-            && decisive >= self.minimum_decisive
-            && failed as f64 >= self.failed_share * decisive as f64
+            && run.decisive >= self.minimum_decisive
+            && run.failed as f64 >= self.failed_share * run.decisive as f64
     }
 }
 
@@ -248,11 +258,12 @@ mod tests {
     #[test]
     fn the_guard_holds_out_first_attempts_in_which_almost_everything_fails() {
         let guard = InfrastructureGuard::default();
-        assert!(guard.holds_out(1, 20, 16));
-        assert!(!guard.holds_out(1, 20, 15));
-        assert!(!guard.holds_out(1, 19, 19));
-        assert!(!guard.holds_out(2, 20, 20), "a rerun holds just what failed");
-        assert!(!InfrastructureGuard { minimum_decisive: 0, ..guard }.holds_out(1, 500, 500));
+        let run = |decisive, failed| RunSums { decisive, failed };
+        assert!(guard.holds_out(1, run(20, 16)));
+        assert!(!guard.holds_out(1, run(20, 15)));
+        assert!(!guard.holds_out(1, run(19, 19)));
+        assert!(!guard.holds_out(2, run(20, 20)), "a rerun holds just what failed");
+        assert!(!InfrastructureGuard { minimum_decisive: 0, ..guard }.holds_out(1, run(500, 500)));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Span<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quality::{CodeOutcomes, CompiledRules, Observation, ReportFacts};
+    use crate::quality::{CodeOutcomes, CompiledRules, Observation, ReportFacts, RunSums};
     use crate::reports::Outcome;
 
     const NOON: i64 = 43_200;
@@ -133,6 +133,7 @@ mod tests {
             attempt: 1,
             microseconds: None,
             opens_run: true,
+            run: RunSums::default(),
             observations: &observations,
         };
         state.fold(rules, &facts, None::<&mut CodeOutcomes>);

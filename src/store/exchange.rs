@@ -100,6 +100,8 @@ impl Writer {
         let snapshot = Arc::new(new.snapshot());
         *live = new;
         *shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        drop(live);
+        self.put_right();
         // The log that the copy went through is as large as the store: it is merged at once.
         let merged = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = merged {

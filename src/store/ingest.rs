@@ -6,7 +6,7 @@ use super::index::{self, NewTest};
 use super::live::{FoldableReport, Hash, Live};
 use super::model::{NewReport, Receipt, RunMeta};
 use super::writer::Applying;
-use crate::quality::{Day, Observation};
+use crate::quality::{Day, Observation, RunSums};
 use crate::reports::{Counts, Execution, TestPlace, Warning};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -219,7 +219,7 @@ impl Storing {
     fn receipt_of(&self, applying: &Applying<'_>, row: &rusqlite::Row<'_>) -> rusqlite::Result<(Receipt, Hash)> {
         let counts = read_counts(row, 3)?;
         let branch: Option<String> = row.get(9)?;
-        let failed = counts.failed + counts.errors;
+        let sums = read_sums(row, 12)?;
         let receipt = Receipt {
             report: row.get(0)?,
             run: row.get(1)?,
@@ -228,7 +228,7 @@ impl Storing {
             counts,
             flaky: row.get(7)?,
             new_tests: row.get(8)?,
-            standing: applying.rules.standing(branch.as_deref(), row.get(10)?, counts.passed + failed, failed),
+            standing: applying.rules.standing(branch.as_deref(), row.get(10)?, sums),
             received_at: row.get(11)?,
         };
         Ok((receipt, row.get(2)?))
@@ -244,9 +244,10 @@ impl Storing {
             self.prepared.fingerprints.iter().zip(new.report.executions.iter().map(|execution| &execution.test));
         let (numbers, new_tests) = project.numbers(connection, Day::of(*at), tests)?;
         let (project_id, default_branch) = (project.id, project.default_branch.clone());
-        let (run, opens_run) = self.run(connection, project_id)?;
-        let executions = self.prepared.executions(&numbers);
         let counts = new.report.counts();
+        let (run, before) = self.run(connection, project_id)?;
+        let sums = add_to_run(connection, run, counts)?;
+        let executions = self.prepared.executions(&numbers);
         let microseconds = new.report.duration.map(columns::microseconds).or_else(|| total(&new.report.executions));
         let mut insert = connection.prepare_cached(
             "INSERT INTO report (project_id, run_id, content, idempotency_key, code, format, bytes, token_id, at, \
@@ -279,7 +280,6 @@ impl Storing {
                 .prepare_cached("INSERT INTO report_details (report_id, details) VALUES (?1, ?2)")?
                 .execute((report, details))?;
         }
-        let decisive = counts.passed + counts.failed + counts.errors;
         let receipt = Receipt {
             report,
             run,
@@ -288,22 +288,21 @@ impl Storing {
             counts,
             flaky: new.report.flaky(),
             new_tests: new_tests.len() as u64,
-            standing: applying.rules.standing(
-                meta.branch.as_deref(),
-                meta.attempt,
-                decisive,
-                counts.failed + counts.errors,
-            ),
+            standing: applying.rules.standing(meta.branch.as_deref(), meta.attempt, sums),
             received_at: new.received_at,
         };
         let foldable = FoldableReport {
             id: report,
+            run,
+            sums,
+            before,
+            after: report,
             project: project_id,
             at: *at,
             branch: meta.branch.clone(),
             attempt: meta.attempt,
             microseconds,
-            opens_run,
+            opens_run: before.is_none(),
             code: *code,
             observations: executions.into_iter().map(|execution| execution.observation).collect(),
         };
@@ -311,11 +310,13 @@ impl Storing {
         Ok(receipt)
     }
 
-    /// The run's number, and whether it was made just now.
-    fn run(&self, connection: &Connection, project: i64) -> Result<(i64, bool), StoreError> {
-        let mut known = connection.prepare_cached("SELECT id FROM run WHERE project_id = ?1 AND identity = ?2")?;
-        if let Some(run) = known.query_row((project, self.prepared.identity), |row| row.get(0)).optional()? {
-            return Ok((run, false));
+    /// The run's number, and what its reports said so far; nothing where it was made just now.
+    fn run(&self, connection: &Connection, project: i64) -> Result<(i64, Option<RunSums>), StoreError> {
+        let mut known = connection
+            .prepare_cached("SELECT id, decisive, failed FROM run WHERE project_id = ?1 AND identity = ?2")?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Some(read_sums(row, 1)?)));
+        if let Some(known) = known.query_row((project, self.prepared.identity), read).optional()? {
+            return Ok(known);
         }
         let meta = &self.prepared.new.meta;
         let mut insert = connection.prepare_cached(
@@ -341,7 +342,7 @@ impl Storing {
             self.prepared.at,
             self.prepared.new.received_at,
         ))?;
-        Ok((run, true))
+        Ok((run, None))
     }
 
     /// Stores it, unless it was stored before.
@@ -362,7 +363,10 @@ impl Storing {
 
     /// Folds it in, if it was stored just now.
     pub(super) fn fold(&mut self, connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
-        let Some((report, new_tests, default_branch)) = self.stored.take() else { return Ok(()) };
+        let Some((mut report, new_tests, default_branch)) = self.stored.take() else { return Ok(()) };
+        // Others of its run may have been committed with it.
+        let mut sums = connection.prepare_cached("SELECT decisive, failed FROM run WHERE id = ?1")?;
+        report.sums = sums.query_row([report.run], |row| read_sums(row, 0))?;
         let project = live.project(report.project);
         if project.key.is_empty() {
             project.key.clone_from(&self.prepared.new.project);
@@ -371,13 +375,32 @@ impl Storing {
         project
             .state
             .register(new_tests.iter().map(|test| (test.number, test.place.suite.as_str(), Some(test.first_day))));
-        live.fold(connection, &report)
+        let standing = live.fold(connection, &report)?;
+        if let Some(Ok(receipt)) = &mut self.outcome {
+            receipt.standing = standing;
+        }
+        Ok(())
     }
 }
 
 /// The columns of a receipt.
 const RECEIPT: &str = "SELECT r.id, r.run_id, r.content, r.passed, r.failed, r.errors, r.skipped, r.flaky, r.new_tests, \
-    run.branch, run.attempt, r.received_at FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1";
+    run.branch, run.attempt, r.received_at, run.decisive, run.failed FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1";
+
+/// Adds to what the reports of a run say together.
+fn add_to_run(connection: &Connection, run: i64, counts: Counts) -> Result<RunSums, StoreError> {
+    let failed = counts.failed + counts.errors;
+    let mut add = connection.prepare_cached(
+        "UPDATE run SET decisive = decisive + ?2, failed = failed + ?3 WHERE id = ?1 RETURNING decisive, failed",
+    )?;
+    let added = (run, (counts.passed + failed) as i64, failed as i64);
+    Ok(add.query_row(added, |row| read_sums(row, 0))?)
+}
+
+/// Reads from two columns what the reports of a run say together.
+pub(super) fn read_sums(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<RunSums> {
+    Ok(RunSums { decisive: row.get(first)?, failed: row.get(first + 1)? })
+}
 
 /// Reads passed, failed, errors and skipped from four columns.
 pub(super) fn read_counts(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Counts> {

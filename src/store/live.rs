@@ -3,10 +3,11 @@
 use super::codec::Malformed;
 use super::columns::decode_executions;
 use super::error::StoreError;
+use super::ingest::read_sums;
 use super::snapshot::{ProjectSnapshot, Snapshot};
 use super::views::IngestTotals;
 use crate::quality::{
-    CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, Standing, Window, recovered,
+    CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window, recovered,
 };
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,6 +42,11 @@ pub(super) struct Live {
     /// Something that is stored could not be folded in; the state is not saved any more, so that the next start
     /// folds it.
     pub(super) incomplete: bool,
+    /// Reports are folded in of a run that turned out to be an outage. That cannot be undone: everything is to be folded
+    /// again, and the state is not saved before that.
+    pub(super) overturned: bool,
+    /// By what the runs of the reports since the last snapshot were judged.
+    judged: HashMap<i64, RunSums>,
     codes: CodeCache,
     touched: BTreeSet<i64>,
     published: BTreeMap<String, Arc<ProjectSnapshot>>,
@@ -50,6 +56,13 @@ pub(super) struct Live {
 #[derive(Debug, Clone)]
 pub(super) struct FoldableReport {
     pub(super) id: i64,
+    pub(super) run: i64,
+    /// What the reports of its run say together, as far as they are stored.
+    pub(super) sums: RunSums,
+    /// What those of them said that were folded before; nothing where none was.
+    pub(super) before: Option<RunSums>,
+    /// Reports with a smaller number were folded before it.
+    pub(super) after: i64,
     pub(super) project: i64,
     pub(super) at: i64,
     pub(super) branch: Option<String>,
@@ -62,13 +75,18 @@ pub(super) struct FoldableReport {
 
 /// The columns of a [`FoldableReport`], of `report AS r JOIN run ON run.id = r.run_id`.
 const FOLDABLE: &str = "r.id, r.project_id, r.at, run.branch, run.attempt, r.microseconds, r.code, r.executions, \
-    NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.run_id = r.run_id AND earlier.id < r.id)";
+    NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.run_id = r.run_id AND earlier.id < r.id), \
+    r.run_id, run.decisive, run.failed";
 
 impl FoldableReport {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         let executions = decode_executions(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?)?;
         Ok(Self {
             id: row.get(0)?,
+            run: row.get(9)?,
+            sums: read_sums(row, 10)?,
+            before: None,
+            after: row.get(0)?,
             project: row.get(1)?,
             at: row.get(2)?,
             branch: row.get(3)?,
@@ -89,6 +107,7 @@ impl FoldableReport {
             attempt: self.attempt,
             microseconds: self.microseconds,
             opens_run: self.opens_run,
+            run: self.sums,
             observations: &self.observations,
         }
     }
@@ -104,19 +123,55 @@ impl Live {
             unsaved: (0, 0),
             folding: None,
             incomplete: false,
+            overturned: false,
+            judged: HashMap::new(),
             codes: CodeCache::default(),
             touched: BTreeSet::new(),
             published: BTreeMap::new(),
         }
     }
 
-    /// Folds a report in. Other reports on the same code are read from the connection where they are not known.
-    pub(super) fn fold(&mut self, connection: &Connection, report: &FoldableReport) -> Result<(), StoreError> {
-        let project = self.projects.entry(report.project).or_default();
+    /// Folds a report in, and says how it stands. Other reports on the same code are read from the connection where they
+    /// are not known. All reports of a run stand alike: where this one changes it, those before it are judged again.
+    pub(super) fn fold(&mut self, connection: &Connection, report: &FoldableReport) -> Result<Standing, StoreError> {
+        let standing = |run| self.rules.standing(report.branch.as_deref(), report.attempt, run);
+        let stands = standing(report.sums);
         if report.id <= self.through {
             // It was folded already, from the stored reports.
-            return Ok(());
+            return Ok(stands);
         }
+        let stood = self.judged.get(&report.run).copied().or(report.before).map(standing);
+        self.judged.insert(report.run, report.sums);
+        match (stood, stands) {
+            (Some(Standing::HeldOut), Standing::Counts) => self.take_in(connection, report)?,
+            (Some(Standing::Counts), Standing::HeldOut) => self.overturned = true,
+            _ => {}
+        }
+        self.add(connection, report)?;
+        self.through = self.through.max(report.id);
+        Ok(stands)
+    }
+
+    /// Folds the reports in that were held out before this one of the same run came.
+    fn take_in(&mut self, connection: &Connection, report: &FoldableReport) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
+             WHERE r.run_id = ?1 AND r.id < ?2 ORDER BY r.id"
+        ))?;
+        let mut rows = statement.query((report.run, report.id))?;
+        while let Some(row) = rows.next()? {
+            let earlier = FoldableReport { after: report.id, ..FoldableReport::read(row)? };
+            let rules = Arc::clone(&self.rules);
+            let project = self.projects.entry(report.project).or_default();
+            let default_branch = project.default_branch.as_deref().unwrap_or(&rules.rules.default_branch);
+            project.state.take_back(&rules, &earlier.facts(default_branch));
+            self.add(connection, &earlier)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, connection: &Connection, report: &FoldableReport) -> Result<(), StoreError> {
+        let project = self.projects.entry(report.project).or_default();
         let default_branch = project.default_branch.clone().unwrap_or_else(|| self.rules.rules.default_branch.clone());
         let code = match report.code {
             None => None,
@@ -125,7 +180,6 @@ impl Live {
             }
         };
         project.state.fold(&self.rules, &report.facts(&default_branch), code);
-        self.through = self.through.max(report.id);
         self.unsaved.0 = self.unsaved.0.saturating_add(report.observations.len());
         self.unsaved.1 = self.unsaved.1.saturating_add(1);
         self.touched.insert(report.project);
@@ -156,11 +210,23 @@ impl Live {
             "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id WHERE r.id > ?1 AND r.id <= ?2 ORDER BY r.id"
         );
         let mut statement = connection.prepare(&sql)?;
-        let mut rows = statement.query([self.through, through])?;
+        let folded = self.through;
+        let mut before = connection.prepare_cached(
+            "SELECT sum(passed + failed + errors), sum(failed + errors) FROM report WHERE run_id = ?1 AND id <= ?2",
+        )?;
+        let mut rows = statement.query([folded, through])?;
         while let Some(row) = rows.next()? {
-            let report = FoldableReport::read(row)?;
+            let mut report = FoldableReport::read(row)?;
+            if folded > 0 && !report.opens_run && !self.judged.contains_key(&report.run) {
+                report.before = before.query_row((report.run, folded), |row| {
+                    let decisive: Option<u64> = row.get(0)?;
+                    let failed: Option<u64> = row.get(1)?;
+                    Ok(decisive.zip(failed).map(|(decisive, failed)| RunSums { decisive, failed }))
+                })?;
+            }
             self.fold(connection, &report)?;
         }
+        self.judged.clear();
         Ok(())
     }
 
@@ -194,6 +260,7 @@ impl Live {
 
     /// What readers see from now on: projects that were not touched since the last snapshot are shared with it.
     pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.judged.clear();
         for id in std::mem::take(&mut self.touched) {
             let Some(project) = self.projects.get(&id) else { continue };
             let shown = ProjectSnapshot {
@@ -307,11 +374,12 @@ fn recall(
 ) -> Result<CodeOutcomes, StoreError> {
     let sql = format!(
         "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
-         WHERE r.project_id = ?1 AND r.code = ?2 AND r.id < ?3 ORDER BY r.id"
+         WHERE r.project_id = ?1 AND r.code = ?2 AND r.id < ?3 AND (r.id < ?4 OR r.run_id <> ?5) ORDER BY r.id"
     );
     let mut outcomes = CodeOutcomes::default();
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query((report.project, code, report.id))?;
+    // Of its own run, those after it were not folded, either, where it was held out until now.
+    let mut rows = statement.query((report.project, code, report.after, report.id, report.run))?;
     while let Some(row) = rows.next()? {
         let earlier = FoldableReport::read(row)?;
         state.recall(rules, &earlier.facts(default_branch), &mut outcomes);

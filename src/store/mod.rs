@@ -99,12 +99,18 @@ impl Store {
         let retention = RwLock::new(Retention { days: options.retention_days, max_bytes: options.max_bytes });
         let shared = Arc::new(Shared { place, live: RwLock::new(live), snapshot: RwLock::new(snapshot), retention });
         let (messages, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer { connection, shared: Arc::clone(&shared), index: Default::default(), lock };
+        let writer = Writer {
+            connection,
+            shared: Arc::clone(&shared),
+            index: Default::default(),
+            messages: messages.downgrade(),
+            lock,
+        };
         spawn("store writer", move || writer.run(waiting))?;
         let (tokens, patience) = (Arc::new(tokens), options.patience);
         let store = Self { shared, messages, tokens, readers: Arc::default(), patience };
         if rules_changed {
-            store.fold_again(wanted)?;
+            refold::begin(&store.shared, store.messages.downgrade(), wanted)?;
         }
         Ok(store)
     }
@@ -246,7 +252,7 @@ impl Store {
                 return Ok(());
             }
         }
-        self.fold_again(rules)?.await.map_err(|_| StoreError::Closed)?
+        refold::begin(&self.shared, self.messages.downgrade(), rules)?.await.map_err(|_| StoreError::Closed)?
     }
 
     /// What is kept from now on. It holds for the size at once, and for what is stored already from the next
@@ -279,7 +285,10 @@ impl Store {
         let exchanged = answered.await.map_err(|_| StoreError::Closed)??;
         self.tokens.replace(exchanged.tokens);
         match exchanged.wanted {
-            Some(wanted) => self.fold_again(wanted)?.await.map_err(|_| StoreError::Closed)?,
+            Some(wanted) => {
+                let folding = refold::begin(&self.shared, self.messages.downgrade(), wanted)?;
+                folding.await.map_err(|_| StoreError::Closed)?
+            }
             None => Ok(()),
         }
     }
@@ -314,32 +323,6 @@ impl Store {
             // An error means that it has ended already.
             let _ = ended.await;
         }
-    }
-
-    /// Folds everything again on a thread of its own.
-    fn fold_again(&self, rules: Arc<CompiledRules>) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
-        {
-            let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
-            live.folding = Some(rules.version.clone());
-            *self.shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live.snapshot());
-        }
-        let (answer, done) = oneshot::channel();
-        let (shared, messages) = (Arc::clone(&self.shared), self.messages.downgrade());
-        spawn("store fold", move || match refold::refold(&shared.place, rules) {
-            Ok(folded) => {
-                if let Some(messages) = messages.upgrade() {
-                    // A closed store folds again when it is opened.
-                    let exchange = Box::new(refold::Exchange::new(folded, answer));
-                    let _ = messages.blocking_send(Message::Alone(exchange, Saved::WhenDue));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "the figures could not be folded under the new rules");
-                // The caller may have gone.
-                let _ = answer.send(Err(error));
-            }
-        })?;
-        Ok(done)
     }
 
     async fn send(&self, message: Message) -> Result<(), StoreError> {

@@ -1,16 +1,49 @@
-//! Changed rules: everything is folded again beside the old figures, which are served until the new ones stand.
+//! Everything is folded again beside the old figures, which are served until the new ones stand: under changed rules,
+//! and where a run that was folded in turned out to be an outage.
 
 use super::error::StoreError;
 use super::folded;
 use super::live::Live;
 use super::schema::Place;
-use super::writer::{Applying, Work};
+use super::writer::{Applying, Message, Saved, Shared, Work};
 use crate::quality::CompiledRules;
 use rusqlite::Connection;
-use std::sync::Arc;
-use tokio::sync::oneshot::Sender;
+use std::sync::{Arc, PoisonError};
+use tokio::sync::mpsc::WeakSender;
+use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// Folds all stored reports under other rules. Takes its time; holds no lock.
+/// Folds everything again under these rules on a thread of its own, and has the writer show it. What comes back tells
+/// when the new figures stand.
+pub(super) fn begin(
+    shared: &Arc<Shared>,
+    messages: WeakSender<Message>,
+    rules: Arc<CompiledRules>,
+) -> Result<Receiver<Result<(), StoreError>>, StoreError> {
+    {
+        let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.folding = Some(rules.version.clone());
+        *shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live.snapshot());
+    }
+    let (answer, done) = oneshot::channel();
+    let shared = Arc::clone(shared);
+    super::spawn("store fold", move || match refold(&shared.place, rules) {
+        Ok(folded) => {
+            if let Some(messages) = messages.upgrade() {
+                // A closed store folds again when it is opened.
+                let exchange = Box::new(Exchange::new(folded, answer));
+                let _ = messages.blocking_send(Message::Alone(exchange, Saved::WhenDue));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "the figures could not be folded again");
+            // The caller may have gone.
+            let _ = answer.send(Err(error));
+        }
+    })?;
+    Ok(done)
+}
+
+/// Folds all stored reports under these rules. Takes its time; holds no lock.
 pub(super) fn refold(place: &Place, rules: Arc<CompiledRules>) -> Result<Live, StoreError> {
     let connection = place.open_reader()?;
     // One read transaction: all that is read is of one moment.
@@ -44,7 +77,7 @@ impl Work for Exchange {
     fn fold(&mut self, connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
         let Some(mut new) = self.folded.take() else { return Ok(()) };
         if live.folding.as_deref() != Some(new.rules.version.as_str()) {
-            // The rules changed again meanwhile; another fold is on its way.
+            // The rules changed meanwhile; another fold is on its way.
             return Ok(());
         }
         // What was stored while the fold took its time. Defects and deployments are few: they are read again.

@@ -9,6 +9,7 @@ use super::folded;
 use super::index::Index;
 use super::live::Live;
 use super::model::Retention;
+use super::refold;
 use super::schema::{self, Place};
 use super::snapshot::Snapshot;
 use super::tally::Tally;
@@ -16,7 +17,7 @@ use crate::quality::CompiledRules;
 use rusqlite::Connection;
 use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, WeakSender};
 
 /// Rows after which a group is committed, whoever else waits.
 const GROUP_ROWS: usize = 20_000;
@@ -95,6 +96,8 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) shared: Arc<Shared>,
     pub(super) index: Index,
+    /// The way to itself, for what is worked out on other threads.
+    pub(super) messages: WeakSender<Message>,
     /// Held as long as the store is open.
     pub(super) lock: Option<File>,
 }
@@ -102,6 +105,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until it is told to close, or nobody is left who could tell it anything.
     pub(super) fn run(mut self, mut messages: Receiver<Message>) {
+        self.put_right();
         let mut closing = None;
         while closing.is_none() {
             let Some(first) = messages.blocking_recv() else { break };
@@ -208,7 +212,19 @@ impl Writer {
             let snapshot = Arc::new(live.snapshot());
             *self.shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         }
+        self.put_right();
         group.into_iter().for_each(|work| work.answer(Ok(())));
+    }
+
+    /// Has everything folded again where what is folded turned out to be wrong. The figures stand soon after.
+    pub(super) fn put_right(&self) {
+        let (overturned, rules) = {
+            let live = self.shared.live.read().unwrap_or_else(PoisonError::into_inner);
+            (live.overturned && live.folding.is_none(), Arc::clone(&live.rules))
+        };
+        if overturned && let Err(error) = refold::begin(&self.shared, self.messages.clone(), rules) {
+            tracing::error!(%error, "the figures count an outage until the next start");
+        }
     }
 
     /// Does the housekeeping without the size limit: it must be able to make room in a full store.
@@ -236,7 +252,7 @@ impl Writer {
     fn save(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.unsaved == (0, 0) || live.incomplete {
+        if live.unsaved == (0, 0) || live.incomplete || live.overturned {
             return;
         }
         self.with_room(|writer| {

@@ -8,6 +8,7 @@ use crate::output::Answer;
 use crate::push::backlog::{Backlog, reports};
 use crate::push::deliver::Kind;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What became of one file.
@@ -49,11 +50,17 @@ pub fn of_push(push: &Push, sent: Sent, strict: bool) -> Answer {
     let mut spooled: Vec<Refusal> = Vec::new();
     let spool = spool_data(push, &backlog, deliveries.iter().filter(|one| one.is_spooled()).count());
     tell_backlog(&backlog, &mut lines, &mut answer.warnings);
+    let standing = standing_of_runs(&deliveries);
     answer.warnings.extend(backlog.refused.iter().map(|(file, why)| format!("{file}, from the spool: {why}")));
     for Delivery { file, kind, end } in deliveries {
         let mut entry = json!({ "file": file, "kind": kind, "stored": false, "spooled": false });
         match end {
-            End::Stored(receipt) => {
+            End::Stored(mut receipt) => {
+                let newest = receipt["run"].as_i64().and_then(|run| standing.get(&run));
+                if let Some((_, newest)) = newest.filter(|(_, newest)| newest["standing"] != receipt["standing"]) {
+                    receipt["standing"] = newest["standing"].clone();
+                    receipt["held_out_because"] = newest["held_out_because"].clone();
+                }
                 lines.push(format!("{file}: {}", in_words(kind, &receipt)));
                 answer.warnings.extend(warnings(&file, &receipt));
                 entry["stored"] = true.into();
@@ -140,6 +147,20 @@ pub fn of_flush(push: &Push, backlog: Backlog) -> Answer {
         }
     };
     answer
+}
+
+/// How each run stands by the newest of its reports: those before it were answered before all of the run was known.
+fn standing_of_runs(deliveries: &[Delivery]) -> BTreeMap<i64, (i64, Value)> {
+    let mut runs: BTreeMap<i64, (i64, Value)> = BTreeMap::new();
+    for delivery in deliveries {
+        let End::Stored(receipt) = &delivery.end else { continue };
+        let (Some(run), Some(report)) = (receipt["run"].as_i64(), receipt["report"].as_i64()) else { continue };
+        let newest = runs.entry(run).or_insert_with(|| (report, receipt.clone()));
+        if newest.0 < report {
+            *newest = (report, receipt.clone());
+        }
+    }
+    runs
 }
 
 impl Delivery {

@@ -4,6 +4,7 @@ use super::Reader;
 use super::tests::ENTRY;
 use crate::quality::{CompiledRules, Standing, Window};
 use crate::store::error::StoreError;
+use crate::store::ingest::read_sums;
 use crate::store::live;
 use crate::store::model::Deployment;
 use crate::store::views::{ExplainedDeployment, ExplainedRecovery, Explanation, HistoryEntry};
@@ -20,7 +21,7 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT run.id, run.branch, run.attempt, r.passed + r.failed + r.errors, r.failed + r.errors \
+            "SELECT run.id, run.branch, run.attempt, run.decisive, run.failed \
              FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
              ORDER BY r.at DESC, r.id DESC",
         )?;
@@ -29,8 +30,7 @@ impl Reader<'_> {
         let mut seen = HashSet::new();
         while let Some(row) = rows.next()? {
             let (run, branch): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
-            let standing = rules.standing(branch.as_deref(), row.get(2)?, row.get(3)?, row.get(4)?);
-            // A run counts when one of its reports does.
+            let standing = rules.standing(branch.as_deref(), row.get(2)?, read_sums(row, 3)?);
             if standing != Standing::Counts || !seen.insert(run) {
                 continue;
             }

@@ -154,13 +154,13 @@ impl Reader<'_> {
         Ok(ExplainedTest { project: project.to_owned(), summary, events: self.events(id, number, now)? })
     }
 
-    /// The runs with reports that the infrastructure guard holds out, newest first.
+    /// The runs that the infrastructure guard holds out, newest first.
     fn held_out(&self, project: &str, rules: &CompiledRules, window: Window) -> Result<Vec<RunSummary>, StoreError> {
         let guard = rules.rules.infrastructure_guard;
         let mut statement = self.connection.prepare_cached(
             "SELECT DISTINCT run.id FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 \
-             AND r.at >= ?2 AND r.at < ?3 AND run.attempt <= 1 AND r.passed + r.failed + r.errors >= ?4 \
-             AND r.failed + r.errors >= ?5 * (r.passed + r.failed + r.errors) ORDER BY run.id DESC LIMIT 50",
+             AND r.at >= ?2 AND r.at < ?3 AND run.attempt <= 1 AND run.decisive >= ?4 \
+             AND run.failed >= ?5 * run.decisive ORDER BY run.id DESC LIMIT 50",
         )?;
         let end = window.last.start() + 86_400;
         let id = self.project_id(project)?;

@@ -6,7 +6,7 @@ use crate::reports::{Counts, TestIdentity, TestPlace};
 use crate::store::columns::{StoredExecution, decode_details, decode_executions};
 use crate::store::error::StoreError;
 use crate::store::index::hexadecimal;
-use crate::store::ingest::read_counts;
+use crate::store::ingest::{read_counts, read_sums};
 use crate::store::views::{ReportSummary, RunDetail, RunExecution, RunQuery, RunSummary};
 use rusqlite::{OptionalExtension, Row};
 use std::time::Duration;
@@ -56,13 +56,13 @@ impl Reader<'_> {
             "SELECT id, format, bytes, received_at, passed, failed, errors, skipped, flaky, microseconds, warnings \
              FROM report WHERE run_id = ?1 ORDER BY id",
         )?;
-        let rules = std::sync::Arc::clone(&self.shared.snapshot().rules);
+        let mut sums = self.connection.prepare_cached("SELECT decisive, failed FROM run WHERE id = ?1")?;
+        let sums = sums.query_row([run.id], |row| read_sums(row, 0))?;
+        let standing = self.shared.snapshot().rules.standing(run.branch.as_deref(), run.attempt, sums);
         let mut rows = statement.query([run.id])?;
         let mut reports = Vec::new();
         while let Some(row) = rows.next()? {
             let counts = read_counts(row, 4)?;
-            let failed = counts.failed + counts.errors;
-            let standing = rules.standing(run.branch.as_deref(), run.attempt, counts.passed + failed, failed);
             let warnings: Option<String> = row.get(10)?;
             let seconds = row.get::<_, Option<i64>>(9)?.map(|microseconds| microseconds as f64 / 1e6);
             run.counts = add(run.counts, counts);

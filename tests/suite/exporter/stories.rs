@@ -4,6 +4,7 @@
 use super::program::Served;
 use super::running::{failed, passed, report};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn fixture(served: &Served, name: &str) -> String {
     let path = format!("{}/tests/fixtures/reports/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -184,6 +185,39 @@ fn a_skipped_test_is_never_decided_and_never_makes_another_outcome_flaky() {
     // adds passed, pays failed and was skipped, ships was only ever skipped.
     assert_eq!(flake_rate(&served), (0.0, 2.0));
     assert_eq!(why(&served), json!([]));
+}
+
+#[test]
+fn a_directory_of_reports_is_judged_as_one_run() {
+    let served = Served::start();
+    let class = |name: String, fails: bool| {
+        let end = if fails { "<failure message='no'/>" } else { "" };
+        let case = |number| format!("<testcase classname='{name}' name='t{number}' time='0.1'>{end}</testcase>");
+        format!("<testsuite name='{name}'>{}</testsuite>", (0..25).map(case).collect::<String>())
+    };
+    for number in 0..19 {
+        served.write(&format!("reports/TEST-{number}.xml"), &class(format!("c{number}"), number == 0));
+    }
+    let pushed = push(&served, &[], &["reports", "--run", "1", "--branch", "main"]);
+    for file in pushed["data"]["files"].as_array().unwrap() {
+        assert_eq!(file["receipt"]["standing"], "counts", "{file}");
+    }
+    let gate = served.json(&["gate", "--min", "pass_ratio=99%"], 20);
+    assert_eq!(gate["data"]["checks"][0]["of"], json!([450.0, 475.0]), "one class of 19 failed: {gate:#}");
+    // An outage in small reports: each of them alone would be a result.
+    for number in 0..10 {
+        let cases: Vec<String> = (0..10).map(|test| failed(&format!("small-{number}-{test}"))).collect();
+        served.write(&format!("outage/TEST-{number}.xml"), &report(&[&cases.concat()]));
+    }
+    push(&served, &[], &["outage", "--run", "2", "--branch", "main"]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let parts = &served.json(&["explain", "pass_ratio"], 0)["data"]["parts"];
+        if parts["held_out_reports"] == 10.0 && parts["executions_failed"] == 25.0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the outage is counted: {parts}");
+    }
 }
 
 #[test]

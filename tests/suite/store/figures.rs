@@ -2,7 +2,7 @@
 
 use super::{DAY, Line, NOON, new_report, on_main, push, report, store, store_with};
 use qastack::quality::{FigureName, FlakeKind, Rules, Standing};
-use qastack::store::{RunMeta, Store};
+use qastack::store::{NewReport, RunMeta, Store};
 
 fn flake_rate(store: &Store) -> (f64, f64) {
     let figures = store.snapshot().figures(NOON);
@@ -78,6 +78,73 @@ async fn an_outage_is_held_out_and_says_so() {
     assert_eq!(store.snapshot().window(NOON).executions.held_out_reports, 1);
     let why = store.read(|reader| reader.explain(FigureName::FlakeRate, None, NOON, 10)).await.unwrap();
     assert_eq!(why.held_out.iter().map(|run| run.id).collect::<Vec<_>>(), [receipt.run]);
+}
+
+/// Reports of one run, as a build tool writes them: one for each class, each of so many tests that all end alike.
+fn classes(run: &str, tests: usize, ends: &[&'static str]) -> Vec<NewReport> {
+    let class = |(class, end): (usize, &&'static str)| {
+        let line = |number: usize| -> Line { (format!("c{class}t{number}").leak(), end) };
+        new_report(on_main(run, "c1"), report(&(0..tests).map(line).collect::<Vec<_>>()))
+    };
+    ends.iter().enumerate().map(class).collect()
+}
+
+/// Decided tests, reports and runs that count, reports that are held out.
+fn counted(store: &Store) -> (u64, u64, u64, u64) {
+    let window = store.snapshot().window(NOON);
+    let sums = &window.executions;
+    (window.decided_tests, sums.reports, sums.runs, sums.held_out_reports)
+}
+
+#[tokio::test]
+async fn a_class_that_fails_as_a_whole_is_a_result_whenever_its_report_comes() {
+    for ends in [["F", "P", "P"], ["P", "F", "P"], ["P", "P", "F"]] {
+        let (one_by_one, together) = (store(), store());
+        for report in classes("1", 25, &ends) {
+            one_by_one.ingest(report).await.unwrap();
+        }
+        let receipts = together.ingest_together(classes("1", 25, &ends)).await.unwrap();
+        assert!(receipts.iter().all(|receipt| receipt.standing == Standing::Counts), "{receipts:?}");
+        for store in [one_by_one, together] {
+            assert_eq!(counted(&store), (75, 3, 1, 0), "{ends:?}");
+            assert_eq!(store.snapshot().figures(NOON).value(FigureName::PassRatio), Some(50.0 / 75.0));
+            // Each of the 25 failures passes now on the same commit: it is known from the reports held out at first, too.
+            push_all(&store, classes("2", 25, &["P", "P", "P"])).await;
+            assert_eq!(flake_rate(&store), (25.0, 75.0), "{ends:?}");
+            let shown = store.snapshot().figures(NOON);
+            store.set_rules(Rules { minimum_sample: 6, ..Rules::default() }).await.unwrap();
+            assert_eq!(store.snapshot().figures(NOON), shown, "folded again it is the same");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_in_many_small_reports_is_held_out_however_they_are_sent() {
+    let (together, one_by_one) = (store(), store());
+    let receipts = together.ingest_together(classes("1", 10, &["F"; 10])).await.unwrap();
+    assert!(receipts.iter().all(|receipt| receipt.standing == Standing::HeldOut), "{receipts:?}");
+    assert_eq!(counted(&together), (0, 0, 0, 10));
+    // The first of ten tests is no outage for all that is known; the second makes it one, and takes it out again.
+    let reports = classes("1", 10, &["F"; 10]);
+    for report in reports.clone() {
+        one_by_one.ingest(report).await.unwrap();
+    }
+    while counted(&one_by_one) != (0, 0, 0, 10) {
+        tokio::task::yield_now().await;
+    }
+    let again = one_by_one.ingest(reports[0].clone()).await.unwrap();
+    assert_eq!((again.duplicate, again.standing), (true, Standing::HeldOut));
+    let why = one_by_one.read(|reader| reader.explain(FigureName::FlakeRate, None, NOON, 10)).await.unwrap();
+    assert_eq!((why.runs.len(), why.held_out.len(), why.held_out[0].held_out_reports), (0, 1, 10));
+    // So much passes after all that it is a result.
+    push_all(&one_by_one, classes("1", 30, &["P"])).await;
+    assert_eq!(counted(&one_by_one), (120, 11, 1, 0), "the run is counted though its first report was held out");
+}
+
+async fn push_all(store: &Store, reports: Vec<NewReport>) {
+    for report in reports {
+        store.ingest(report).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,8 @@
+-- What the reports of a run said together: the infrastructure guard judges runs, and a run may bring many reports.
+
+ALTER TABLE run ADD COLUMN decisive INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+UPDATE run SET (decisive, failed) = (
+    SELECT coalesce(sum(passed + failed + errors), 0), coalesce(sum(failed + errors), 0)
+    FROM report WHERE run_id = run.id
+);
