@@ -1,7 +1,7 @@
 //! What the page lists beside runs and tests: trends, the newest reports, and what a search finds.
 
 use super::Reader;
-use super::runs::{RUN, read_run};
+use super::tests::any_text;
 use crate::quality::{TrendPoint, WindowSums, trend};
 use crate::store::error::StoreError;
 use crate::store::ingest::read_counts;
@@ -72,14 +72,19 @@ impl Reader<'_> {
     /// The newest runs of a project whose key, job, branch, pull request or commit begins with a text.
     pub fn find_runs(&self, project: &str, text: &str, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
         let project = self.project_id(project)?;
-        let mut statement = self.connection.prepare_cached(&format!(
-            "{RUN} WHERE project_id = ?1 AND id > (SELECT coalesce(max(id), 0) - ?4 FROM run) AND \
-             (instr(lower(run_key), ?2) = 1 OR instr(lower(commit_sha), ?2) = 1 OR instr(lower(tree_sha), ?2) = 1 \
-             OR instr(lower(branch), ?2) = 1 OR instr(lower(job), ?2) = 1 OR pull_request = ?2) \
-             ORDER BY id DESC LIMIT ?3"
-        ))?;
-        let rows = statement.query_map((project, text.to_lowercase(), limit, LOOKED_AT), read_run)?;
-        rows.map(|run| self.with_reports(run?).map(|(run, _)| run)).collect()
+        let text = text.to_lowercase();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, run_key, commit_sha, tree_sha, branch, job, pull_request IS ?2 FROM run \
+             WHERE project_id = ?1 AND id > (SELECT coalesce(max(id), 0) - ?3 FROM run) ORDER BY id DESC",
+        )?;
+        let mut rows = statement.query((project, &text, LOOKED_AT))?;
+        let mut found = Vec::new();
+        while let (true, Some(row)) = (found.len() < limit, rows.next()?) {
+            if row.get(6)? || any_text(row, 1..6, |own| own.starts_with(&text))? {
+                found.push(self.run_summary(row.get(0)?)?);
+            }
+        }
+        Ok(found)
     }
 
     /// A page of a project's defects that are chosen, newest first.

@@ -65,14 +65,18 @@ impl Reader<'_> {
     ) -> Result<Vec<TestSummary>, StoreError> {
         let id = self.project_id(project)?;
         let mut statement = self.connection.prepare_cached(
-            "SELECT number FROM test WHERE project_id = ?1 AND number > ?2 AND (?3 = '' \
-             OR instr(lower(name), ?3) OR instr(lower(class), ?3) OR instr(lower(suite), ?3) \
-             OR instr(lower(coalesce(file, '')), ?3)) ORDER BY number LIMIT ?4",
+            "SELECT number, name, class, suite, coalesce(file, '') FROM test \
+             WHERE project_id = ?1 AND number > ?2 ORDER BY number",
         )?;
-        let after = after.map_or(-1, i64::from);
-        let rows =
-            statement.query_map((id, after, text.to_lowercase(), limit.min(1000)), |row| row.get::<_, u32>(0))?;
-        rows.map(|number| self.test_summary(id, number?, now)).collect()
+        let (text, limit) = (text.to_lowercase(), limit.min(1000));
+        let mut rows = statement.query((id, after.map_or(-1, i64::from)))?;
+        let mut found: Vec<u32> = Vec::new();
+        while let (true, Some(row)) = (found.len() < limit, rows.next()?) {
+            if text.is_empty() || any_text(row, 1..5, |own| own.contains(&text))? {
+                found.push(row.get(0)?);
+            }
+        }
+        found.into_iter().map(|number| self.test_summary(id, number, now)).collect()
     }
 
     /// One test of a project, by its fingerprint: its newest executions, and why it is called flaky.
@@ -208,6 +212,21 @@ impl Reader<'_> {
             })
             .collect()
     }
+}
+
+/// Whether one of some columns, in small letters, is as wished. SQLite's own `lower` knows the letters of ASCII alone.
+pub(super) fn any_text(
+    row: &Row<'_>,
+    columns: std::ops::Range<usize>,
+    wished: impl Fn(&str) -> bool,
+) -> Result<bool, StoreError> {
+    for column in columns {
+        let own = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        if own.is_some_and(|own| wished(&own.to_lowercase())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the folded state knows of a test, taken out from under its lock.

@@ -148,6 +148,20 @@ async fn push_all(store: &Store, reports: Vec<NewReport>) {
 }
 
 #[tokio::test]
+async fn a_search_knows_the_capital_letters_of_every_language() {
+    let store = store();
+    push(&store, RunMeta { branch: Some("Ökologie/1".into()), ..on_main("1", "c1") }, &[("bucht Überweisung", "P")])
+        .await;
+    let tests = |text: &'static str| store.read(move |reader| reader.tests("shop", text, NOON, None, 10));
+    for text in ["überweisung", "ÜBERWEISUNG", "Überweis", ""] {
+        assert_eq!(tests(text).await.unwrap().len(), 1, "{text:?}");
+    }
+    assert_eq!(tests("uberweisung").await.unwrap().len(), 0);
+    let runs = |text: &'static str| store.read(move |reader| reader.find_runs("shop", text, 10));
+    assert_eq!((runs("ökolog").await.unwrap().len(), runs("logie").await.unwrap().len()), (1, 0));
+}
+
+#[tokio::test]
 async fn the_window_moves_on_without_anything_being_stored() {
     let store = store();
     push(&store, on_main("1", "c1"), &[("a", "FP"), ("b", "P")]).await;
