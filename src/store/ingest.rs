@@ -54,7 +54,7 @@ impl Prepared {
             at: new.meta.started_at.map_or(new.received_at, |started| started.min(new.received_at)),
             identity,
             content,
-            code: code(&new.meta),
+            code: code(&new.meta, new.meta.tree.as_deref()),
             fingerprints: new.report.executions.iter().map(|execution| index::fingerprint(&execution.test)).collect(),
             details: columns::encode_details(&new.report.executions),
             format: word(&new.report.format),
@@ -142,19 +142,26 @@ fn identities(new: &NewReport) -> (Hash, Hash) {
     (identity, index::hash([Some(&identity[..]), Some(&new.sha256[..])]))
 }
 
-/// The hash of the code that outcomes can be compared on. Test variants are part of the tests themselves.
-fn code(meta: &RunMeta) -> Option<Hash> {
-    let filled = |text: &'_ Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    let (kind, id) = match (filled(&meta.tree), filled(&meta.commit)) {
+/// The hash of the code that outcomes can be compared on, and of where it ran: the environment, and where neither that
+/// nor a variant is named, the job, since jobs of one commit are often the cells of a matrix. Test variants are part of
+/// the tests themselves.
+fn code(meta: &RunMeta, tree: Option<&str>) -> Option<Hash> {
+    let filled = |text: &&str| !text.trim().is_empty();
+    let (kind, id) = match (tree.filter(filled), meta.commit.as_deref().filter(filled)) {
         (Some(tree), _) => ("tree", tree),
         (None, Some(commit)) => ("commit", commit),
         (None, None) => return None,
     };
-    Some(index::hash([
-        Some(kind.as_bytes()),
-        Some(id.as_bytes()),
-        meta.environment.as_ref().map(|text| text.as_bytes()),
-    ]))
+    let is_named = meta.environment.is_some() || meta.variant.is_some();
+    let job = meta.job.as_deref().filter(|job| !is_named && !is_uuid(job));
+    let parts = [Some(kind), Some(id), meta.environment.as_deref()].into_iter().chain(job.map(Some));
+    Some(index::hash(parts.map(|part| part.map(str::as_bytes))))
+}
+
+/// Whether a job is named by a number that no other run of it has, as Bitbucket's steps are.
+fn is_uuid(job: &str) -> bool {
+    let bare = job.trim_start_matches('{').trim_end_matches('}');
+    bare.len() == 36 && bare.chars().all(|character| character.is_ascii_hexdigit() || character == '-')
 }
 
 /// What separates the key of a push from the number of a report in it; no key that came in a header holds it.
@@ -235,7 +242,7 @@ impl Storing {
     }
 
     fn insert(&mut self, applying: &mut Applying<'_>) -> Result<Receipt, StoreError> {
-        let Prepared { new, at, code, .. } = &self.prepared;
+        let Prepared { new, at, .. } = &self.prepared;
         let connection = applying.connection;
         let meta = &new.meta;
         let default_branch = meta.default_branch.as_deref();
@@ -244,6 +251,7 @@ impl Storing {
             self.prepared.fingerprints.iter().zip(new.report.executions.iter().map(|execution| &execution.test));
         let (numbers, new_tests) = project.numbers(connection, Day::of(*at), tests)?;
         let (project_id, default_branch) = (project.id, project.default_branch.clone());
+        let code = self.code(connection, project_id)?;
         let counts = new.report.counts();
         let (run, before) = self.run(connection, project_id)?;
         let sums = add_to_run(connection, run, counts)?;
@@ -303,11 +311,22 @@ impl Storing {
             attempt: meta.attempt,
             microseconds,
             opens_run: before.is_none(),
-            code: *code,
+            code,
             observations: executions.into_iter().map(|execution| execution.observation).collect(),
         };
         self.stored = Some((foldable, new_tests, default_branch));
         Ok(receipt)
+    }
+
+    /// The code it is compared on. Where only the commit is said, and another run says its tree, by that tree.
+    fn code(&self, connection: &Connection, project: i64) -> Result<Option<Hash>, StoreError> {
+        let meta = &self.prepared.new.meta;
+        let (None, Some(commit)) = (&meta.tree, &meta.commit) else { return Ok(self.prepared.code) };
+        let mut known = connection.prepare_cached(
+            "SELECT tree_sha FROM run WHERE project_id = ?1 AND commit_sha = ?2 AND tree_sha IS NOT NULL LIMIT 1",
+        )?;
+        let tree: Option<String> = known.query_row((project, commit), |row| row.get(0)).optional()?;
+        Ok(tree.map_or(self.prepared.code, |tree| code(meta, Some(&tree))))
     }
 
     /// The run's number, and what its reports said so far; nothing where it was made just now.

@@ -6,3 +6,6 @@ UPDATE run SET (decisive, failed) = (
     SELECT coalesce(sum(passed + failed + errors), 0), coalesce(sum(failed + errors), 0)
     FROM report WHERE run_id = run.id
 );
+
+-- A report that says its commit alone is compared on the tree that others say of it.
+CREATE INDEX run_by_commit ON run (project_id, commit_sha) WHERE tree_sha IS NOT NULL;

@@ -53,6 +53,32 @@ async fn a_tree_is_preferred_to_a_commit_and_environments_are_not_mixed() {
 }
 
 #[tokio::test]
+async fn jobs_of_one_commit_are_not_compared_where_nothing_else_says_where_they_ran() {
+    let store = store();
+    let at = |run: &str, commit: &str, job: &str| RunMeta { job: Some(job.into()), ..on_main(run, commit) };
+    push(&store, at("1", "c1", "linux"), &[("a", "P")]).await;
+    push(&store, at("1", "c1", "windows"), &[("a", "F")]).await;
+    assert_eq!(flake_rate(&store), (0.0, 1.0), "it always fails on Windows");
+    push(&store, at("2", "c1", "windows"), &[("a", "P")]).await;
+    assert_eq!(flake_rate(&store), (1.0, 1.0), "a rerun of the same job passes");
+    // Named environments say where it ran, whatever the job; a number of its own says nothing.
+    let staging = |job: &str| RunMeta { environment: Some("staging".into()), ..at("3", "c2", job) };
+    push(&store, staging("smoke"), &[("b", "F")]).await;
+    push(&store, staging("again"), &[("b", "P")]).await;
+    push(&store, at("4", "c3", "{a7b1c2d3-0000-4000-8000-000000000001}"), &[("c", "F")]).await;
+    push(&store, at("5", "c3", "{a7b1c2d3-0000-4000-8000-000000000002}"), &[("c", "P")]).await;
+    assert_eq!(flake_rate(&store), (3.0, 3.0));
+}
+
+#[tokio::test]
+async fn a_commit_alone_is_compared_on_the_tree_that_another_run_says_of_it() {
+    let store = store();
+    push(&store, RunMeta { tree: Some("t1".into()), ..on_main("1", "c1") }, &[("a", "F")]).await;
+    push(&store, RunMeta { attempt: 2, ..on_main("1", "c1") }, &[("a", "P")]).await;
+    assert_eq!(flake_rate(&store), (1.0, 1.0));
+}
+
+#[tokio::test]
 async fn matrix_cells_are_tests_of_their_own() {
     let store = store();
     let cell = |run: &str, cell: &str| RunMeta { variant: Some(cell.into()), ..on_main(run, "c1") };
