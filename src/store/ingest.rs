@@ -33,7 +33,7 @@ impl Prepared {
     /// Works out hashes, sizes and texts: the caller's share of the work, so that the writer has little to do. It is
     /// the report with this number, from 0, of a push of so many.
     pub(super) fn part(mut new: NewReport, number: usize, of: usize) -> Result<Self, StoreError> {
-        if number > 0
+        if of > 1
             && let Some(key) = &mut new.idempotency_key
         {
             *key = format!("{key}{PART}{number}/{of}");
@@ -199,9 +199,12 @@ impl Storing {
             statement.query_row((project, value), |row| self.receipt_of(applying, row)).optional()
         };
         if let Some(key) = &self.prepared.new.idempotency_key {
+            if !self.is_as_many(applying.connection, project, key)? {
+                return Ok(Some(Err(conflict(key))));
+            }
             let found = receipt(&format!("{RECEIPT} AND r.idempotency_key = ?2"), key)?;
             if let Some((receipt, content)) = found {
-                let same = content == self.prepared.content && self.is_as_many(applying.connection, project, key)?;
+                let same = content == self.prepared.content;
                 return Ok(Some(if same { Ok(receipt) } else { Err(conflict(key)) }));
             }
         }
@@ -209,18 +212,21 @@ impl Storing {
         Ok(found.map(|(receipt, _)| Ok(receipt)))
     }
 
-    /// Whether the push that used the key before had as many reports as this one.
+    /// Whether the push that used the key before, if there was one, had as many reports as this one.
     fn is_as_many(&self, connection: &Connection, project: i64, key: &str) -> Result<bool, StoreError> {
-        if key.contains(PART) {
+        let own = match key.split_once(PART) {
+            None => key,
+            Some((own, part)) if part.starts_with("0/") => own,
             // The first report of the push was asked already.
-            return Ok(true);
-        }
+            Some(_) => return Ok(true),
+        };
         let mut other = connection.prepare_cached(
-            "SELECT idempotency_key FROM report WHERE project_id = ?1 AND idempotency_key > ?2 || char(10) \
-             AND idempotency_key < ?2 || char(11) LIMIT 1",
+            "SELECT idempotency_key FROM report WHERE project_id = ?1 AND (idempotency_key = ?2 \
+             OR idempotency_key > ?2 || char(10) AND idempotency_key < ?2 || char(11)) LIMIT 1",
         )?;
-        let part: Option<String> = other.query_row((project, key), |row| row.get(0)).optional()?;
-        Ok(part.is_none_or(|part| part.ends_with(&format!("/{}", self.prepared.of))))
+        let used: Option<String> = other.query_row((project, own), |row| row.get(0)).optional()?;
+        let of = |key: &str| key.split_once(PART).and_then(|(_, part)| part.split_once('/')?.1.parse().ok());
+        Ok(used.is_none_or(|used| of(&used).unwrap_or(1) == self.prepared.of))
     }
 
     fn receipt_of(&self, applying: &Applying<'_>, row: &rusqlite::Row<'_>) -> rusqlite::Result<(Receipt, Hash)> {

@@ -99,6 +99,21 @@ fn one_idempotency_key_stands_for_all_files_of_a_form() {
         assert_eq!(push(other), 409, "{other:?}");
     }
     assert_eq!(exporter.post_with(REPORTS, &[("Idempotency-Key", "form-1")], &a).status, 409);
+    // Neither does a key of one report stand for more, and what was stored before under another key takes nothing from it.
+    let alone = |key: &str, file: &str| exporter.post_with(REPORTS, &[("Idempotency-Key", key)], file).status;
+    assert_eq!((alone("one", &a), alone("one", &a)), (200, 200), "it is known from the form");
+    let d = report(&[&passed("sorts")]);
+    assert_eq!((alone("one", &d), alone("one", &d)), (201, 200));
+    let parts =
+        |files: &[&str]| files.iter().map(|file| ("report", Some("r.xml"), (*file).to_owned())).collect::<Vec<_>>();
+    let form_of = |key: &str, files: &[&str]| {
+        let parts = parts(files);
+        let parts: Vec<_> = parts.iter().map(|(field, name, file)| (*field, *name, file.as_str())).collect();
+        send(&exporter, &[("Idempotency-Key", key)], &parts).status
+    };
+    assert_eq!((form_of("one", &[&d, &c]), form_of("one", &[&d, &d])), (409, 409));
+    let e = report(&[&passed("wraps")]);
+    assert_eq!((form_of("two", &[&e, &e]), form_of("two", &[&e, &e]), alone("two", &e)), (201, 200, 409));
     let runs = exporter.json("/api/v1/projects/web/runs");
-    assert_eq!(runs.as_array().unwrap().len(), 2, "nothing of the refused ones is stored: {runs}");
+    assert_eq!(runs.as_array().unwrap().len(), 4, "nothing of the refused ones is stored: {runs}");
 }
