@@ -16,7 +16,7 @@ const ALL_TIME: i32 = i32::MAX;
 const DAYS_IN_MEMORY: u32 = 90;
 
 /// Writes the state of every project; the caller's transaction makes it whole.
-pub(super) fn save(connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
+pub(super) fn save(connection: &Connection, live: &Live) -> Result<(), StoreError> {
     let rules =
         serde_json::to_string(&live.rules.rules).map_err(|error| StoreError::Invalid { reason: error.to_string() })?;
     connection

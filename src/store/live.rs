@@ -264,6 +264,7 @@ impl Live {
         for id in std::mem::take(&mut self.touched) {
             let Some(project) = self.projects.get(&id) else { continue };
             let shown = ProjectSnapshot {
+                id,
                 key: project.key.clone(),
                 default_branch: project
                     .default_branch

@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// The sums of one project as of a commit.
 #[derive(Debug, Clone)]
 pub struct ProjectSnapshot {
+    /// Its number.
+    pub(super) id: i64,
     /// Its key.
     pub key: String,
     /// Its default branch.

@@ -248,28 +248,67 @@ impl Writer {
         }
     }
 
-    /// Saves the folded state, if anything was folded since it was saved last.
+    /// Saves the folded state, if anything was folded since it was saved last. Whoever reads it reads on meanwhile: only
+    /// this thread changes it.
     fn save(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.unsaved == (0, 0) || live.incomplete || live.overturned {
-            return;
-        }
-        self.with_room(|writer| {
-            if let Err(error) = save(&mut writer.connection, &mut live) {
-                // Nothing is lost: the next start folds more reports again.
-                tracing::warn!(%error, "the folded state could not be saved");
-                live.unsaved = (0, 0);
+        let mut saved = Ok(());
+        {
+            let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
+            if live.unsaved == (0, 0) || live.incomplete || live.overturned {
+                return;
             }
-        });
+            self.with_room(|writer| saved = save(&mut writer.connection, &live));
+        }
+        let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.unsaved = (0, 0);
+        match saved {
+            Ok(()) => folded::forget_old_days(&mut live),
+            // Nothing is lost: the next start folds more reports again.
+            Err(error) => tracing::warn!(%error, "the folded state could not be saved"),
+        }
     }
 }
 
 /// Saves the folded state in a transaction of its own.
-pub(super) fn save(connection: &mut Connection, live: &mut Live) -> Result<(), StoreError> {
+fn save(connection: &mut Connection, live: &Live) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     folded::save(&transaction, live)?;
     transaction.commit()?;
-    folded::forget_old_days(live);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{NewReport, RunMeta, Store, StoreOptions};
+    use std::time::{Duration, Instant};
+
+    #[tokio::test]
+    async fn the_state_is_saved_while_somebody_reads_it() {
+        let store = Store::in_memory(StoreOptions::default()).unwrap();
+        let report = crate::reports::read(b"<testsuite><testcase name='a'/></testsuite>", &Default::default()).unwrap();
+        let new = NewReport {
+            project: "shop".into(),
+            meta: RunMeta::default(),
+            report,
+            sha256: [1; 32],
+            bytes: 1,
+            idempotency_key: None,
+            received_at: 1_000_000,
+            token: None,
+        };
+        store.ingest(new).await.unwrap();
+        let connection = store.shared.place.open_reader().unwrap();
+        let reading = store.shared.live.read().unwrap();
+        let (done, _closed) = tokio::sync::oneshot::channel();
+        assert!(store.messages.try_send(Message::Close(done)).is_ok());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_saved = || connection.query_row("SELECT count(*) FROM folded", [], |row| row.get::<_, i64>(0));
+        while is_saved().unwrap_or(0) == 0 {
+            assert!(Instant::now() < deadline, "it waits for the reader");
+            std::thread::yield_now();
+        }
+        drop(reading);
+    }
 }

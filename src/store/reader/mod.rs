@@ -98,9 +98,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn project_id(&self, key: &str) -> Result<i64, StoreError> {
-        let live = self.live();
-        let (id, _) =
-            live.project_by_key(key).ok_or_else(|| StoreError::Unknown { what: format!("project {key:?}") })?;
-        Ok(id)
+        // Off the snapshot, which no fold holds up.
+        let snapshot = self.shared.snapshot();
+        let project = snapshot.projects.get(key);
+        project.map(|project| project.id).ok_or_else(|| StoreError::Unknown { what: format!("project {key:?}") })
     }
 }
