@@ -86,7 +86,10 @@ pub async fn list(
     let from = from as usize;
     show(&exporter, &asking, Some(project), move |view| {
         let project = view.project()?;
-        let page = view.reader.defect_page(project, |one| choice.holds(one), from, PAGE)?;
+        let holds = |one: &ClassifiedDefect| choice.holds(one);
+        let chosen: Option<&dyn Fn(&ClassifiedDefect) -> bool> =
+            if choice == Choice::All { None } else { Some(&holds) };
+        let page = view.reader.defect_page(project, chosen, from, PAGE)?;
         if from > 0 && page.defects.is_empty() {
             return Err(StoreError::Unknown { what: format!("defect {} in this list", from + 1) });
         }

@@ -96,7 +96,7 @@ fn in_project(view: &View<'_>, project: &str, q: &str) -> Result<Found, StoreErr
     let mentions = |defect: &crate::store::ClassifiedDefect| {
         defect.defect.key.to_lowercase().contains(&text) || defect.defect.title.to_lowercase().contains(&text)
     };
-    let defects = view.reader.defect_page(project, mentions, 0, SHOWN)?.defects;
+    let defects = view.reader.defect_page(project, Some(&mentions), 0, SHOWN)?.defects;
     Ok(Found {
         project: words::clipped(project, 100),
         tests: TestRow::all(project, &tests),

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Pages that are made at once: more would only make each of them slower.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 
 /// Pages that are kept, and the longest one that is worth it.
 const KEPT: (usize, usize) = (24, 96 * 1024);

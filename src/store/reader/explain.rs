@@ -95,7 +95,31 @@ impl Reader<'_> {
     /// A project's defects, newest first, each with what the rules make of it.
     pub fn defects(&self, project: &str, limit: usize) -> Result<Vec<ClassifiedDefect>, StoreError> {
         let rules = Arc::clone(&self.shared.snapshot().rules);
-        Ok(self.classified(project, &rules, &|_| true, limit)?.0)
+        Ok(self.newest_defects(project, &rules, 0, limit)?.0)
+    }
+
+    /// Some of a project's defects in the order of their days, the newest first, and how many there are.
+    pub(super) fn newest_defects(
+        &self,
+        project: &str,
+        rules: &CompiledRules,
+        from: usize,
+        limit: usize,
+    ) -> Result<(Vec<ClassifiedDefect>, u64), StoreError> {
+        let id = self.project_id(project)?;
+        let mut count = self.connection.prepare_cached("SELECT count(*) FROM defect WHERE project_id = ?1")?;
+        let count = count.query_row([id], |row| row.get(0))?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT defect FROM defect WHERE project_id = ?1 ORDER BY created_at DESC, key LIMIT ?2 OFFSET ?3",
+        )?;
+        let mut rows = statement.query((id, limit, from))?;
+        let mut defects = Vec::new();
+        while let Some(row) = rows.next()? {
+            let defect = from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let class = rules.classify(&defect);
+            defects.push(ClassifiedDefect { project: project.to_owned(), defect, class });
+        }
+        Ok((defects, count))
     }
 
     pub(super) fn classified(

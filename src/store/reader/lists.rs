@@ -87,17 +87,22 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// A page of a project's defects that are chosen, newest first.
+    /// A page of a project's defects, newest first: of those that are chosen, or of all of them, for which none but the
+    /// page's own has to be looked at.
     pub fn defect_page(
         &self,
         project: &str,
-        chosen: impl Fn(&ClassifiedDefect) -> bool,
+        chosen: Option<&dyn Fn(&ClassifiedDefect) -> bool>,
         from: usize,
         limit: usize,
     ) -> Result<DefectPage, StoreError> {
         let rules = std::sync::Arc::clone(&self.shared.snapshot().rules);
+        let Some(chosen) = chosen else {
+            let (defects, chosen) = self.newest_defects(project, &rules, from, limit)?;
+            return Ok(DefectPage { defects, chosen });
+        };
         let end = from.saturating_add(limit);
-        let (mut defects, left_out) = self.classified(project, &rules, &chosen, end)?;
+        let (mut defects, left_out) = self.classified(project, &rules, chosen, end)?;
         let page = DefectPage { chosen: defects.len() as u64 + left_out, defects: Vec::new() };
         let defects = if from < defects.len() { defects.split_off(from) } else { Vec::new() };
         Ok(DefectPage { defects, ..page })

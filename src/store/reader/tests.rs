@@ -16,6 +16,10 @@ const REPORTS_OF_ONE_CODE: usize = 50;
 pub(super) const ENTRY: &str = "SELECT run.id, r.id, run.run_key, run.attempt, run.job, run.branch, run.commit_sha, \
     run.tree_sha, run.ci_url, r.at, r.code FROM report AS r JOIN run ON run.id = r.run_id";
 
+/// Reports that are looked through for the executions of a test, and as many again on the days it is known to have run:
+/// a project may have many more, and a test run in few of them.
+const REPORTS_OF_A_TEST: usize = 1_000;
+
 /// What a list of tests is ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ranking {
@@ -125,14 +129,39 @@ impl Reader<'_> {
         })
     }
 
-    /// The newest executions of a test, newest first: reports are looked through from the newest on.
+    /// The newest executions of a test, newest first: the newest reports are looked through, then those of the
+    /// days on which it is known to have run.
     fn entries(&self, project: i64, number: u32, limit: usize) -> Result<Vec<HistoryEntry>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached(&format!("{ENTRY} WHERE r.project_id = ?1 ORDER BY r.id DESC"))?;
-        let mut rows = statement.query([project])?;
+        let test = {
+            let live = self.live();
+            let state = live.projects.get(&project).map(|project| &project.state);
+            state.and_then(|state| state.tests().get(number as usize)).cloned().unwrap_or_default()
+        };
+        // By the index of the time alone: in that of the project, each report would have to be sorted first.
+        let mut statement = self.connection.prepare_cached(&format!(
+            "{ENTRY} WHERE +r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 ORDER BY r.at DESC, r.id DESC"
+        ))?;
         let mut entries = Vec::new();
-        while let (true, Some(row)) = (entries.len() < limit, rows.next()?) {
-            entries.extend(self.entries_of(row, number)?);
+        let mut look = |(from, until): (i64, i64), room: &mut usize| -> Result<i64, StoreError> {
+            let mut reached = until;
+            let mut rows = statement.query((project, from, until))?;
+            while entries.len() < limit && *room > 0 {
+                let Some(row) = rows.next()? else { break };
+                entries.extend(self.entries_of(row, number)?);
+                (reached, *room) = (row.get(9)?, *room - 1);
+            }
+            Ok(reached)
+        };
+        let mut room = REPORTS_OF_A_TEST;
+        // Reports that do not count are no days of it: the newest ones may hold it whatever the state says.
+        let mut until = look((test.first_day.map_or(i64::MIN, Day::start), i64::MAX), &mut room)?;
+        if room == 0 {
+            room = REPORTS_OF_A_TEST;
+            let last = test.last_seen.filter(|last| test.days.last().is_none_or(|day| day.day < *last));
+            for day in last.into_iter().chain(test.days.iter().rev().map(|entry| entry.day)) {
+                look((day.start(), until.min(day.start() + 86_400)), &mut room)?;
+                until = until.min(day.start());
+            }
         }
         entries.truncate(limit);
         Ok(entries)

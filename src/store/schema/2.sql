@@ -9,3 +9,6 @@ UPDATE run SET (decisive, failed) = (
 
 -- A report that says its commit alone is compared on the tree that others say of it.
 CREATE INDEX run_by_commit ON run (project_id, commit_sha) WHERE tree_sha IS NOT NULL;
+
+-- A page of defects is a piece of this order.
+CREATE INDEX defect_by_day ON defect (project_id, created_at DESC, key);

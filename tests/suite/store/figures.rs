@@ -188,6 +188,23 @@ async fn a_search_knows_the_capital_letters_of_every_language() {
 }
 
 #[tokio::test]
+async fn a_test_that_runs_seldom_is_found_behind_a_thousand_reports_without_it() {
+    let store = store();
+    for days in [1, 3] {
+        let meta = RunMeta { started_at: Some(NOON - days * DAY), ..on_main(&format!("nightly-{days}"), "c1") };
+        push(&store, meta, &[("nightly", "P")]).await;
+    }
+    let often = |number| new_report(on_main(&format!("often-{number}"), "c2"), report(&[("quick", "P")]));
+    store.ingest_together((0..1_100).map(often).collect()).await.unwrap();
+    let history = store.read(|reader| {
+        let found = reader.tests("shop", "nightly", NOON, None, 1)?;
+        reader.history("shop", &found[0].fingerprint, NOON, 10)
+    });
+    let days: Vec<i64> = history.await.unwrap().entries.iter().map(|entry| (NOON - entry.at) / DAY).collect();
+    assert_eq!(days, [1, 3]);
+}
+
+#[tokio::test]
 async fn the_window_moves_on_without_anything_being_stored() {
     let store = store();
     push(&store, on_main("1", "c1"), &[("a", "FP"), ("b", "P")]).await;
