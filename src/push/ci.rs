@@ -117,7 +117,12 @@ pub fn commit_of_github_event(document: &str) -> Option<String> {
 fn gitlab(env: &Variables<'_>) -> CiRun {
     CiRun {
         provider: "gitlab",
-        run: env.get("CI_PIPELINE_ID"),
+        // A job that is retried has another number and no count of attempts: without it, its reports and those of the
+        // attempt before would be judged together.
+        run: match (env.get("CI_PIPELINE_ID"), env.get("CI_JOB_ID")) {
+            (Some(pipeline), Some(job)) => Some(format!("{pipeline}/{job}")),
+            (pipeline, _) => pipeline,
+        },
         job: env.get("CI_JOB_NAME"),
         shard: env.get("CI_NODE_INDEX"),
         attempt: None,
@@ -341,6 +346,8 @@ mod tests {
         let branch =
             [&common[..], &[("CI_COMMIT_SHA", "abc"), ("CI_COMMIT_BRANCH", "main"), ("CI_JOB_URL", "u")]].concat();
         assert_eq!(told(&branch), "gitlab:9 unit 1/3 1 - abc main - - u");
+        let numbered = [&branch[..], &[("CI_JOB_ID", "77")]].concat();
+        assert_eq!(told(&numbered), "gitlab:9/77 unit 1/3 1 - abc main - - u");
         let request = [
             &common[..],
             &[

@@ -110,7 +110,7 @@ fn pytest_on_gitlab_a_job_that_failed_and_its_retry_on_the_same_commit() {
     // failures: test_fails and test_breaks fail again in the end, and only test_recovers has passed on this commit.
     push(&served, &job("2"), &[&reruns]);
     assert_eq!(flake_rate(&served), (1.0, 9.0));
-    let both = json!([["gitlab:77", 1, "facade", "failed", 1], ["gitlab:77", 1, "facade", "passed", 1]]);
+    let both = json!([["gitlab:77/1", 1, "facade", "failed", 1], ["gitlab:77/2", 1, "facade", "passed", 1]]);
     let mut told = why(&served);
     let executions = told[0][1][0]["executions"].as_array_mut().unwrap();
     // The empty record of the attempt before stands in the report as one more; the last record is the outcome.
