@@ -171,7 +171,12 @@ impl Library {
         }
         for (done, change) in changes.iter().enumerate() {
             let version = change.before.as_ref().map(|(_, version)| *version);
-            if let Err(error) = save(client, &change.dashboard, version, message).await {
+            // Only a first version's mark is heeded.
+            let json = match change.dashboard.shipped || change.before.is_some() {
+                true => change.dashboard.json.clone(),
+                false => change.dashboard.unmarked(),
+            };
+            if let Err(error) = save(client, &change.dashboard, json, version, message).await {
                 undo(client, &changes[..done]).await;
                 return Err(error);
             }
@@ -188,7 +193,9 @@ pub async fn undo(client: &Client, changes: &[Change]) {
                 let path = format!("/api/dashboards/uid/{}", change.dashboard.uid);
                 client.call(Method::DELETE, &path, None, Access::LoggedIn).await.map(drop)
             }
-            Some((before, _)) => save(client, before, None, "a restore that failed was undone").await,
+            Some((before, _)) => {
+                save(client, before, before.json.clone(), None, "a restore that failed was undone").await
+            }
         };
         if let Err(error) = undone {
             tracing::warn!(%error, dashboard = change.name(), "a restored dashboard could not be undone");
@@ -200,10 +207,10 @@ pub async fn undo(client: &Client, changes: &[Change]) {
 async fn save(
     client: &Client,
     dashboard: &SavedDashboard,
+    mut json: Value,
     version: Option<u64>,
     message: &str,
 ) -> Result<(), GrafanaError> {
-    let mut json = if dashboard.shipped { dashboard.json.clone() } else { dashboard.unmarked() };
     if let (Some(version), Some(object)) = (version, json.as_object_mut()) {
         object.insert("version".to_owned(), Value::from(version));
     }

@@ -7,7 +7,8 @@ use crate::exit_code::Code;
 use crate::stack::{Names, labels};
 use bollard::Docker;
 use bollard::errors::Error as Cause;
-use bollard::query_parameters::BuildImageOptionsBuilder;
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use std::collections::HashMap;
 
@@ -21,16 +22,27 @@ pub async fn build(docker: &Docker, names: &Names, reference: &str, executable: 
     let context = context(executable)
         .map_err(|cause| Error::new(Code::Unexpected, format!("cannot pack the build context: {cause}")))?;
     let labels: HashMap<String, String> = labels::common(names).into_iter().collect();
-    let options = BuildImageOptionsBuilder::default().t(reference).rm(true).forcerm(true).labels(&labels).build();
-    let mut stream = docker.build_image(options, None, Some(bollard::body_full(context.into())));
-    while let Some(message) = stream.next().await {
-        match message {
-            Ok(_) => {}
-            Err(Cause::DockerStreamError { error }) => {
-                return Err(Error::new(Code::ImageUnavailable, format!("cannot build {reference}: {}", words(&error))));
-            }
-            Err(cause) => return Err(cause).call(|| format!("build the image {reference}")),
+    let options = BuildImageOptionsBuilder::default().t(reference).rm(true).forcerm(true).labels(&labels);
+    let context = Bytes::from(context);
+    match attempt(docker, options.clone().build(), context.clone()).await {
+        // A layer of the cache was another project's, which has just removed it.
+        Err(Cause::DockerStreamError { error }) if error.contains("unknown parent image") => {
+            attempt(docker, options.nocache(true).build(), context).await
         }
+        outcome => outcome,
+    }
+    .or_else(|cause| match cause {
+        Cause::DockerStreamError { error } => {
+            Err(Error::new(Code::ImageUnavailable, format!("cannot build {reference}: {}", words(&error))))
+        }
+        cause => Err(cause).call(|| format!("build the image {reference}")),
+    })
+}
+
+async fn attempt(docker: &Docker, options: BuildImageOptions, context: Bytes) -> Result<(), Cause> {
+    let mut stream = docker.build_image(options, None, Some(bollard::body_full(context)));
+    while let Some(message) = stream.next().await {
+        message?;
     }
     Ok(())
 }

@@ -88,6 +88,11 @@ pub async fn answer(model: &Arc<Model>, head: &Parts, body: Bytes) -> Response<B
             let done = json!({ "status": format!("Status: Downloaded newer image for {reference}") });
             Response::new(Body::from(format!("{id}\r\n{done}\r\n")))
         }
+        (_, ["build"]) if model.state().cache_is_broken && text("nocache") != "true" => {
+            let words = "unknown parent image ID sha256:0123456789ab";
+            let error = json!({ "errorDetail": { "message": words }, "error": words });
+            Response::new(Body::from(format!("{error}\r\n")))
+        }
         (_, ["build"]) => {
             model.state().add_image(text("t"), serde_json::from_str(text("labels")).unwrap_or_default());
             Response::new(Body::from(format!("{}\r\n", json!({ "stream": "Successfully built 0123456789ab\n" }))))

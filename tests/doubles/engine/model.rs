@@ -31,6 +31,8 @@ pub struct State {
     pub cpus: Option<f64>,
     /// Whether what its containers publish is on another machine.
     pub is_elsewhere: bool,
+    /// A cached layer is of an image that somebody has just removed.
+    pub cache_is_broken: bool,
     next: u64,
 }
 

@@ -103,7 +103,8 @@ fn volumes_and_secrets_go_along_where_they_are_asked_for_and_both_stacks_run_on(
     let stack = Stack::new();
     stack.up();
     edit(&stack);
-    let now = jiff::Timestamp::now().as_second();
+    // The only sample may be of this second.
+    let now = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
     let samples = |stack: &Stack| stack.query(&format!("count_over_time(flake_rate%5B1h%5D)&time={now}"));
     let sampled = samples(&stack).expect("samples before the backup");
     let file = stack.directory().join("whole.backup").display().to_string();

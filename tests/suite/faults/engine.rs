@@ -234,6 +234,13 @@ fn limits_on_cpu_time_are_what_the_machine_can_hold() {
 }
 
 #[test]
+fn a_layer_that_goes_while_the_image_is_built_does_not_end_the_run() {
+    let desk = Desk::new();
+    desk.model().state().cache_is_broken = true;
+    desk.is_put_right("a build whose cached layer went");
+}
+
+#[test]
 fn an_engine_that_publishes_its_ports_on_another_machine_is_told() {
     let desk = Desk::new();
     desk.model().state().is_elsewhere = true;
