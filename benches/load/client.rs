@@ -102,11 +102,13 @@ server.serve_forever()
 pub struct Client {
     address: String,
     stream: Option<BufReader<TcpStream>>,
+    /// The last answer's body.
+    pub body: Vec<u8>,
 }
 
 impl Client {
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), stream: None }
+        Self { address: address.to_owned(), stream: None, body: Vec::new() }
     }
 
     /// Sends a request and reads the whole answer. Gives its status and how long it took.
@@ -136,12 +138,13 @@ impl Client {
                 break;
             }
         }
+        self.body.clear();
         match length {
             Some(length) => {
-                std::io::copy(&mut stream.take(length), &mut std::io::sink()).unwrap();
+                stream.take(length).read_to_end(&mut self.body).unwrap();
             }
             None => {
-                std::io::copy(stream, &mut std::io::sink()).unwrap();
+                stream.read_to_end(&mut self.body).unwrap();
                 self.stream = None;
             }
         }

@@ -159,6 +159,7 @@ fn large_store(program: &str, directory: &std::path::Path, runs: u64) {
     let busy = metrics_beside_pushes(&exporter.address);
     most("the same while runs of 1,000 tests are pushed, p50", busy.at(0.5), seconds(0.005));
     row("the same, p99", &milliseconds(busy.at(0.99)), "", "");
+    first_views(&mut client);
     let large = report(100_000, 0);
     work.done(1);
     most("a run of 100,000 new tests into it", client.push("large-1", None, &large), seconds(1.5));
@@ -173,6 +174,44 @@ fn large_store(program: &str, directory: &std::path::Path, runs: u64) {
     let each = bytes as f64 / (executions + 400_000) as f64;
     row("the store's file", &format!("{:.0} MB", bytes as f64 / 1e6), "", "");
     row("bytes of it an execution", &format!("{each:.1}"), "", "");
+}
+
+/// Each page as the first one sees it who looks after a push, which makes what was kept of pages worthless.
+fn first_views(client: &mut Client) {
+    let linked = |client: &mut Client, list: &str, prefix: &str| {
+        client.get(list);
+        let page = String::from_utf8_lossy(&client.body).into_owned();
+        let (_, rest) = page.split_once(&format!("href=\"{prefix}")).unwrap();
+        format!("{prefix}{}", rest.split('"').next().unwrap())
+    };
+    let one_test = linked(client, "/projects/load/tests", "/projects/load/tests/");
+    let one_run = linked(client, "/projects/load/runs", "/projects/load/runs/");
+    let pages = [
+        ("overview", "/"),
+        ("project", "/projects/load"),
+        ("runs", "/projects/load/runs"),
+        ("one run", &one_run),
+        ("tests", "/projects/load/tests"),
+        ("one test", &one_test),
+        ("flaky", "/projects/load/flaky"),
+        ("slowest", "/projects/load/slowest"),
+        ("explain", "/projects/load/figures/flake_rate"),
+        ("search", "/search?q=Promise"),
+    ];
+    let body = report(10, 6);
+    for (name, path) in pages {
+        let look = |number| {
+            client.push(&format!("before-{name}-{number}").replace(' ', "-"), None, &body);
+            // A page is shown again for a quarter of a second though something was stored since.
+            std::thread::sleep(Duration::from_millis(300));
+            client.get(path)
+        };
+        most(
+            &format!("first view of the page {name}, the slowest of 5"),
+            Times((0..5).map(look).collect()).at(1.0),
+            seconds(0.100),
+        );
+    }
 }
 
 /// Brings in runs of 1,000 tests, spread over the days that are kept.
