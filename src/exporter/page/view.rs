@@ -1,8 +1,8 @@
 //! How a page comes about: who asks may read, what is shown is read beside the writer, and a page that was made a
 //! moment ago is not made again.
 //!
-//! A page that is kept is as old as the newest commit; under a storm of pushes it is at most a moment older, so that
-//! readers never keep the writer waiting.
+//! A page that is kept is as old as the newest commit; under a storm of pushes it is at most a moment older, and a
+//! second while somebody makes it anew, so that readers never keep the writer waiting.
 
 use super::frame::{Frame, Tab};
 use crate::exporter::api::{project_key, refused_by_store};
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,16 +30,20 @@ const KEPT: (usize, usize) = (24, 96 * 1024);
 /// How old a page may be although something was stored since.
 const MOMENT: Duration = Duration::from_millis(250);
 
+/// How old it may be while it is made anew for somebody else.
+const WHILE_MADE: Duration = Duration::from_secs(1);
+
 /// The pages that were made last.
 #[derive(Debug)]
 pub struct Kept {
     pages: Mutex<HashMap<String, Arc<Made>>>,
+    making: Mutex<HashSet<String>>,
     turns: Semaphore,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { pages: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Self { pages: Mutex::default(), making: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -58,7 +62,14 @@ impl Kept {
         self.lock().clear();
     }
 
-    fn find(&self, address: &str, day: Day, snapshots: &[Option<Arc<Snapshot>>; 2]) -> Option<Arc<Made>> {
+    /// A page that is as the newest commit, or not older than that.
+    fn find(
+        &self,
+        address: &str,
+        day: Day,
+        snapshots: &[Option<Arc<Snapshot>>; 2],
+        age: Duration,
+    ) -> Option<Arc<Made>> {
         let made = self.lock().get(address).cloned()?;
         let same = made.snapshots.iter().zip(snapshots).all(|(one, other)| match (one, other) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -66,7 +77,13 @@ impl Kept {
         });
         // What is shown first of somebody's own is never late: the sample goes at once.
         let same_kind = made.snapshots.iter().map(kind).eq(snapshots.iter().map(kind));
-        (made.day == day && (same || (same_kind && made.at.elapsed() < MOMENT))).then_some(made)
+        (made.day == day && (same || (same_kind && made.at.elapsed() < age))).then_some(made)
+    }
+
+    /// The right to make a page, until the value goes; nothing where another has it.
+    fn begin<'k>(&'k self, address: &'k str) -> Option<Making<'k>> {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.insert(address.to_owned()).then(|| Making { kept: self, address })
     }
 
     fn keep(&self, address: String, made: Arc<Made>) {
@@ -85,6 +102,18 @@ impl Kept {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Made>>> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held while a page is made.
+struct Making<'k> {
+    kept: &'k Kept,
+    address: &'k str,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.kept.making.lock().unwrap_or_else(PoisonError::into_inner).remove(self.address);
     }
 }
 
@@ -156,13 +185,19 @@ pub async fn show<T: Template>(
     let now = exporter.now();
     let snapshots = [shown.snapshot.clone(), exporter.open_store().map(|store| store.snapshot())];
     let kept = exporter.pages();
-    let find = || kept.find(&asking.address, Day::of(now), &snapshots);
-    if let Some(made) = find() {
+    let find = |age| kept.find(&asking.address, Day::of(now), &snapshots, age);
+    if let Some(made) = find(MOMENT) {
+        return Ok(answer(&made, &asking.headers));
+    }
+    let making = kept.begin(&asking.address);
+    if making.is_none()
+        && let Some(made) = find(WHILE_MADE)
+    {
         return Ok(answer(&made, &asking.headers));
     }
     let stopping = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the exporter is stopping");
     let turn = kept.turns.acquire().await.map_err(stopping)?;
-    if let Some(made) = find() {
+    if let Some(made) = find(MOMENT) {
         return Ok(answer(&made, &asking.headers));
     }
     let sample = shown.sample;
@@ -181,7 +216,7 @@ pub async fn show<T: Template>(
     let made =
         Arc::new(Made { at: Instant::now(), day: Day::of(now), snapshots, tag: tag_of(&body), body: body.into() });
     kept.keep(asking.address.clone(), Arc::clone(&made));
-    drop(turn);
+    drop((turn, making));
     Ok(answer(&made, &asking.headers))
 }
 
@@ -208,4 +243,26 @@ fn tag_of(body: &str) -> String {
     }
     tag.push('"');
     tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_made_by_one_at_a_time_and_shown_a_little_longer_meanwhile() {
+        let kept = Kept::default();
+        let (day, none) = (Day::of(0), [None, None]);
+        let of = |age| {
+            let at = Instant::now().checked_sub(age).unwrap();
+            Arc::new(Made { at, day, snapshots: [None, None], tag: String::new(), body: Bytes::new() })
+        };
+        let making = kept.begin("/");
+        assert!(making.is_some() && kept.begin("/").is_none() && kept.begin("/runs").is_some());
+        drop(making);
+        assert!(kept.begin("/").is_some(), "also after one that failed");
+        kept.keep("/".to_owned(), of(Duration::from_hours(1)));
+        assert!(kept.find("/", day, &none, MOMENT).is_some(), "nothing was stored since");
+        assert!(kept.find("/", Day::of(86_400), &none, WHILE_MADE).is_none(), "another day has other figures");
+    }
 }
