@@ -248,21 +248,38 @@ fn tag_of(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
-    fn a_page_is_made_by_one_at_a_time_and_shown_a_little_longer_meanwhile() {
+    fn a_page_is_made_by_one_at_a_time_whether_it_succeeds_or_not() {
         let kept = Kept::default();
-        let (day, none) = (Day::of(0), [None, None]);
-        let of = |age| {
-            let at = Instant::now().checked_sub(age).unwrap();
-            Arc::new(Made { at, day, snapshots: [None, None], tag: String::new(), body: Bytes::new() })
-        };
         let making = kept.begin("/");
         assert!(making.is_some() && kept.begin("/").is_none() && kept.begin("/runs").is_some());
         drop(making);
-        assert!(kept.begin("/").is_some(), "also after one that failed");
-        kept.keep("/".to_owned(), of(Duration::from_hours(1)));
-        assert!(kept.find("/", day, &none, MOMENT).is_some(), "nothing was stored since");
-        assert!(kept.find("/", Day::of(86_400), &none, WHILE_MADE).is_none(), "another day has other figures");
+        assert!(kept.begin("/").is_some());
+    }
+
+    #[test]
+    fn a_page_that_something_was_stored_since_is_shown_a_moment_and_longer_while_it_is_made() {
+        let kept = Kept::default();
+        let stored = || {
+            let rules = Arc::new(Rules::default().compile().unwrap());
+            let ingest = Arc::default();
+            [Some(Arc::new(Snapshot { rules, projects: BTreeMap::new(), ingest, folding: None })), None]
+        };
+        let (then, now, day) = (stored(), stored(), Day::of(0));
+        let found = |age, snapshots, day, allowed| {
+            let at = Instant::now().checked_sub(age).unwrap();
+            let made = Made { at, day: Day::of(0), snapshots: then.clone(), tag: String::new(), body: Bytes::new() };
+            kept.keep("/".to_owned(), Arc::new(made));
+            kept.find("/", day, snapshots, allowed).is_some()
+        };
+        assert!(found(10 * WHILE_MADE, &then, day, MOMENT), "nothing was stored since");
+        assert!(found(Duration::ZERO, &now, day, MOMENT));
+        assert!(!found(2 * MOMENT, &now, day, MOMENT));
+        assert!(found(2 * MOMENT, &now, day, WHILE_MADE));
+        assert!(!found(2 * WHILE_MADE, &now, day, WHILE_MADE));
+        assert!(!found(Duration::ZERO, &then, Day::of(86_400), WHILE_MADE), "another day has other figures");
+        assert!(!found(Duration::ZERO, &[None, None], day, WHILE_MADE), "another kind of thing is shown");
     }
 }
