@@ -58,9 +58,12 @@ fn in_words(cause: &Trouble) -> Option<String> {
             let said = if stderr.trim().is_empty() { stdout } else { stderr };
             Some(format!("{helper} failed: {}", said.trim()))
         }
-        Trouble::HelperCommunicationError => {
-            Some("the credential helper that Docker's config.json names cannot be started".to_owned())
-        }
+        // The crate does not tell the two apart.
+        Trouble::HelperCommunicationError => Some(
+            "the credential helper that Docker's config.json names cannot be started, or ended before it read what it \
+             was asked"
+                .to_owned(),
+        ),
         other => Some(format!("the login kept for it cannot be read: {other}")),
     }
 }

@@ -73,7 +73,7 @@ fn a_private_image_is_pulled_with_the_login_and_without_one_the_error_says_so() 
     let helper = stack.directory().join("docker-credential-qastack-test");
     let path = format!("{home}:{}", std::env::var("PATH").expect("a path"));
     let variables = [variables[0], variables[1], ("PATH", path.as_str())];
-    executable(&helper, "#!/bin/sh\necho the keychain is locked >&2\nexit 1\n");
+    executable(&helper, "#!/bin/sh\ncat >/dev/null\necho the keychain is locked >&2\nexit 1\n");
     let refused = with(&stack, &["images", "pull", "--json"], &variables);
     assert_eq!(refused.code, 6, "{refused:#?}");
     assert!(refused.stdout.contains("docker-credential-qastack-test failed: the keychain is locked"), "{refused:#?}");
