@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -38,25 +39,38 @@ impl Cancel {
     /// # Errors
     /// The system gives no signals.
     pub fn on_signals(words: impl Words) -> Result<Self> {
+        Self::listen([(SignalKind::interrupt(), Code::Interrupted), (SignalKind::terminate(), Code::Terminated)], words)
+    }
+
+    /// A thread listens that does nothing else, on a runtime of its own: whatever the command's runtime is busy with, and
+    /// whoever does not read what is printed, the second signal is heard.
+    fn listen(kinds: [(SignalKind, Code); 2], words: impl Words) -> Result<Self> {
+        let failed = |cause: std::io::Error| Error::new(Code::Unexpected, format!("cannot listen to signals: {cause}"));
         let (sender, asked) = watch::channel(None);
-        let listen = |kind| {
-            signal(kind).map_err(|cause| Error::new(Code::Unexpected, format!("cannot listen to signals: {cause}")))
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+        let [(mut first, first_code), (mut other, other_code)] = {
+            let _inside = runtime.enter();
+            let [(first, first_code), (other, other_code)] = kinds;
+            [(signal(first).map_err(failed)?, first_code), (signal(other).map_err(failed)?, other_code)]
         };
-        let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        tokio::spawn(async move {
+        let words = Arc::new(words);
+        let hear = async move {
             loop {
                 let code = tokio::select! {
-                    _ = interrupt.recv() => Code::Interrupted,
-                    _ = terminate.recv() => Code::Terminated,
+                    _ = first.recv() => first_code,
+                    _ = other.recv() => other_code,
                 };
                 let is_second = sender.borrow().is_some();
                 if is_second {
-                    end_at_once(&words, code);
+                    end_at_once(&*words, code);
                 }
                 sender.send_replace(Some((code, Instant::now())));
-                words.ending(code);
+                let words = Arc::clone(&words);
+                // Printing may block. Where there is no thread for it, the run ends without these words.
+                let _ = std::thread::Builder::new().spawn(move || words.ending(code));
             }
-        });
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear)).map_err(failed)?;
         Ok(Self { asked })
     }
 
@@ -140,6 +154,30 @@ mod tests {
         assert_eq!(waiting.await.expect_err("ended").code(), Code::Terminated);
         assert_eq!(cancel.check().expect_err("ended").code(), Code::Terminated);
         cancel.out_of_patience().await;
+    }
+
+    /// Passes on what it is told to say, and does not come back from saying it.
+    struct Stuck(std::sync::mpsc::Sender<Code>);
+
+    impl Words for Stuck {
+        fn ending(&self, code: Code) {
+            let _ = self.0.send(code);
+            std::thread::park();
+        }
+        fn last(&self, _error: Error) {}
+    }
+
+    #[tokio::test]
+    async fn a_signal_is_heard_while_the_runtime_is_busy() {
+        let (sender, heard) = std::sync::mpsc::channel();
+        // Signals that nobody sends to the other tests of this process.
+        let kinds = [(SignalKind::user_defined1(), Code::Interrupted), (SignalKind::user_defined2(), Code::Terminated)];
+        let cancel = Cancel::listen(kinds, Stuck(sender)).expect("signals");
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR2).expect("sent");
+        // Not awaited: the one thread of this test's runtime is held up.
+        let code = heard.recv_timeout(Duration::from_secs(10)).expect("the signal is heard");
+        assert_eq!(code, Code::Terminated);
+        assert_eq!(cancel.check().expect_err("ended").code(), Code::Terminated);
     }
 
     #[tokio::test]
