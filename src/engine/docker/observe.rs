@@ -97,7 +97,11 @@ fn observed_container(inspect: ContainerInspectResponse) -> ObservedContainer {
             .and_then(|settings| settings.networks)
             .unwrap_or_default()
             .into_iter()
-            .map(|(name, endpoint)| (name, endpoint.network_id.unwrap_or_default()))
+            .map(|(name, endpoint)| {
+                // Podman says the name here and knows its networks by it: one that was made anew is the same to it.
+                let id = endpoint.network_id.filter(|id| *id != name);
+                (name, id.unwrap_or_default())
+            })
             .collect(),
         volumes: inspect.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
         ports: bindings.into_values().flatten().flatten().filter_map(published).collect(),
@@ -229,4 +233,19 @@ fn is_labelled(labels: &BTreeMap<String, String>, names: &Names) -> bool {
 
 fn sorted(labels: HashMap<String, String>) -> BTreeMap<String, String> {
     labels.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_network_that_is_told_by_its_name_has_no_id() {
+        let networks = json!({ "a": { "NetworkID": "a" }, "b": { "NetworkID": "0123" } });
+        let inspect = json!({ "Id": "c", "NetworkSettings": { "Networks": networks } });
+        let container = observed_container(serde_json::from_value(inspect).expect("a container"));
+        assert_eq!(container.networks["a"], "", "Podman's word for it");
+        assert_eq!(container.networks["b"], "0123");
+    }
 }

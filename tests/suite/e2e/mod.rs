@@ -16,6 +16,7 @@ mod logs;
 mod moving;
 mod neighbours;
 mod plan;
+mod podman;
 mod ports;
 mod registry;
 mod secrets;

@@ -155,6 +155,23 @@ fn after_a_reboot_status_tells_what_died_and_up_starts_it_again() {
 }
 
 #[test]
+fn podmans_state_stopped_is_one_that_status_tells_and_up_and_down_put_right() {
+    let desk = Desk::new();
+    desk.is_brought_up("a fresh start");
+    let grafana = format!("{PROJECT}-grafana");
+    let is_stopped = || {
+        desk.model().kill(&grafana, false);
+        desk.model().state().container_mut(&grafana).unwrap().word = "stopped";
+    };
+    is_stopped();
+    let status = desk.json(&["status"], 3);
+    assert_eq!(status["data"]["services"][2]["state"], "exited", "{status:#}");
+    desk.is_brought_up("the state stopped");
+    is_stopped();
+    desk.is_cleared("the state stopped");
+}
+
+#[test]
 fn a_container_that_somebody_stops_while_up_looks_on_is_started_again() {
     let desk = Desk::new();
     desk.is_brought_up("a fresh start");
