@@ -12,6 +12,8 @@ export QASTACK_PROMETHEUS=$programs/usr/bin/prometheus
 export QASTACK_PROMTOOL=$programs/usr/bin/promtool
 export QASTACK_COMPOSE=$programs/usr/bin/docker-compose
 export QASTACK_REGISTRY=$programs/usr/bin/docker-registry
+# The machine's own release of it, since it needs that one's libraries.
+export QASTACK_SSH_SERVER=$environment/ssh-server
 
 # Checks a running API against its document. From PyPI, in a directory of its own.
 schemathesis=$environment/schemathesis/bin/schemathesis
@@ -60,6 +62,9 @@ missing_things() {
                 engine_answers || echo "a Docker engine that answers (package docker.io, then dockerd)"
                 has dockerd || echo "dockerd: a second engine, on another machine as far as the network goes (package docker.io)"
                 has ip || echo "ip: network namespaces, for that engine (package iproute2)"
+                has podman || echo "podman: an engine that is not Docker (packages podman, crun, netavark and aardvark-dns)"
+                has ssh || echo "ssh: the way to an engine behind it (package openssh-client)"
+                [[ -x $QASTACK_SSH_SERVER/usr/sbin/sshd ]] || echo "sshd: a real ssh server for the tests (package openssh-server, not installed)"
                 has openssl || echo "openssl: certificates, for that engine (package openssl)"
                 ;;
         esac
@@ -79,6 +84,8 @@ install_packages() {
     if ! engine_answers && ! has dockerd; then wanted+=(docker.io iptables cgroupfs-mount); fi
     has ip || wanted+=(iproute2)
     has openssl || wanted+=(openssl)
+    has podman || wanted+=(podman crun netavark aardvark-dns)
+    has ssh || wanted+=(openssh-client)
     ((${#wanted[@]})) || return 0
     say "installing ${wanted[*]}"
     as_root apt-get -qq update
@@ -113,6 +120,20 @@ fetch_programs() {
     ((${#wanted[@]})) || return 0
     say "fetching ${wanted[*]} from Debian's packages"
     tests/environment/debian "$programs" "${wanted[@]}"
+}
+
+# Not installed: an ssh server would start, and let people into this machine.
+fetch_ssh_server() {
+    [[ ! -x $QASTACK_SSH_SERVER/usr/sbin/sshd ]] || return 0
+    say "fetching sshd from the machine's own release"
+    local packages
+    packages=$(mktemp -d)
+    as_root apt-get -qq update
+    (cd "$packages" && apt-get -qq -o APT::Sandbox::User=root download openssh-server libwrap0) || return 1
+    for package in "$packages"/*.deb; do
+        dpkg -x "$package" "$QASTACK_SSH_SERVER"
+    done
+    rm -rf "$packages"
 }
 
 engine_job=

@@ -40,3 +40,18 @@ fn a_changed_rule_of_the_figures_is_a_reload_of_the_exporter() {
     let reloaded = http::get(&stack.address("test-metrics"), "/readyz").body;
     assert_ne!(reloaded, ready, "/readyz shows the hash of the settings it computes with");
 }
+
+#[test]
+fn a_long_scrape_interval_is_proven_in_seconds_and_in_force_afterwards() {
+    let stack = Stack::new();
+    stack.settings("scrape_interval: 60s");
+    let finished = stack.run(&["up", "--json"]);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    // The first scrape of a target comes at any time within the interval.
+    assert!(finished.took < std::time::Duration::from_secs(30), "{finished:#?}");
+    let shown = http::get(&stack.address("prometheus"), "/api/v1/status/config").body;
+    assert!(shown.contains("scrape_interval: 1m"), "{shown}");
+    assert!(stack.query("flake_rate").is_some(), "what the warm-up brought is there");
+    let steps = stack.up()["steps"].take();
+    assert_eq!(steps, serde_json::json!([]), "nothing has to change");
+}

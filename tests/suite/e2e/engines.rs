@@ -2,11 +2,13 @@
 //! loopback, one that hangs.
 
 use super::far::FarEngine;
-use super::stack::{SERVICES, Stack, finish};
+use super::stack::{SERVICES, Stack, finish, free_port, needed};
+use crate::faults::desk::{finish_child, held_at};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -43,7 +45,9 @@ fn elsewhere(stack: &Stack, arguments: &[&str], socket: Option<&str>) -> Value {
     let real = std::fs::canonicalize("/var/run/docker.sock").expect("the engine's socket");
     let real = real.display();
     let bind = socket.map(|socket| format!("mount --bind {real} \"$HOME/{socket}\" && ")).unwrap_or_default();
-    let script = format!("{bind}mount --bind /dev/null {real} && exec \"$0\" \"$@\"");
+    // Where Podman is installed, the system's own may answer too.
+    let others = "[ ! -S /run/podman/podman.sock ] || mount --bind /dev/null /run/podman/podman.sock";
+    let script = format!("{bind}{others}; mount --bind /dev/null {real} && exec \"$0\" \"$@\"");
     let inner = stack.command(arguments);
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c", &script]).arg(inner.get_program()).args(inner.get_args());
@@ -156,6 +160,102 @@ fn a_stack_on_the_loopback_of_another_machine_is_brought_up_watched_fed_and_take
     assert!(message.contains("Permission denied (publickey)"), "ssh's own words are told: {message}");
 
     assert_eq!(far.containers(&stack.project).len(), SERVICES.len());
+    there(&["down", "--volumes"], 0);
+    assert_eq!(far.containers(&stack.project), [""; 0]);
+}
+
+#[test]
+fn an_engine_behind_a_real_ssh_server_is_used_with_one_login() {
+    let stack = Stack::new();
+    let directory = tempfile::Builder::new().prefix("qastack-ssh").tempdir().expect("a directory");
+    let server = SshServer::start(directory.path());
+    let programs = stack.directory().join("programs");
+    std::fs::create_dir_all(&programs).expect("a directory");
+    let config = directory.path().join("ssh_config");
+    // ssh finds a user's configuration by the account, not by the environment.
+    executable(&programs.join("ssh"), &format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", config.display()));
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a path"));
+    let behind = |arguments: &[&str], code| {
+        let mut command = stack.command(&[arguments, &["--json"]].concat());
+        command.env("PATH", &path).env("DOCKER_HOST", "ssh://near");
+        let finished = finish(command);
+        assert_eq!(finished.code, code, "{arguments:?}: {finished:#?}");
+        finished.envelope()
+    };
+    let up = behind(&["up"], 0);
+    assert_eq!(up["data"]["services"][2]["state"], "running", "{up:#}");
+    let status = behind(&["status"], 0);
+    assert_eq!(status["data"]["target"]["health"], "up", "{status:#}");
+    let logins = || {
+        let log = std::fs::read_to_string(directory.path().join("sshd.log")).expect("the server's log");
+        log.lines().filter(|line| line.starts_with("Accepted publickey")).count()
+    };
+    let before = logins();
+    behind(&["status"], 0);
+    assert_eq!(logins() - before, 1, "all connections of a command go over one login");
+    behind(&["down", "--volumes"], 0);
+    assert_eq!(super::docker::objects_of(&stack.project), [""; 0]);
+
+    std::fs::write(directory.path().join("authorized_keys"), "").expect("nobody is let in any more");
+    let refused = behind(&["status"], 4);
+    let message = refused["error"]["message"].to_string();
+    assert!(message.contains("Permission denied (publickey)"), "ssh's own words are told: {message}");
+    drop(server);
+}
+
+/// A real sshd on loopback. `tests/environment/ssh-server` says how.
+struct SshServer(std::process::Child);
+
+impl SshServer {
+    fn start(directory: &std::path::Path) -> Self {
+        let mut command = Command::new(if rustix::process::geteuid().is_root() { "env" } else { "sudo" });
+        command.arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/environment/ssh-server"));
+        command.arg(directory).arg(free_port().to_string()).arg(needed("QASTACK_SSH_SERVER"));
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the server starts");
+        let mut said = String::new();
+        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut said).expect("a line");
+        assert_eq!(said.trim(), "ready");
+        Self(process)
+    }
+}
+
+impl Drop for SshServer {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_engine_that_is_restarted_in_the_middle_of_up_and_after_it_is_put_right_by_the_next_one() {
+    let stack = Stack::new();
+    let mut far = FarEngine::start(stack.ports[0].to_be_bytes()[1]);
+    far.as_context(&stack, "far");
+    stack.json(&["images", "save", "images.tar"], 0);
+    let there = |arguments: &[&str], code| stack.json(&[arguments, &["--context", "far"]].concat(), code);
+    there(&["images", "load", "images.tar"], 0);
+
+    let marker = stack.directory().join("marker");
+    let up = stack.command(&["up", "--pull", "never", "--context", "far", "--json"]);
+    let held = held_at(up, "ready:prometheus", &marker);
+    far.restart();
+    std::fs::remove_file(&marker).expect("it goes on");
+    let finished = finish_child(held);
+    assert!(finished.took < Duration::from_secs(60), "not after the 120 s that services have: {finished:#?}");
+    assert!(finished.code == 0 || !finished.envelope()["error"]["message"].is_null(), "{finished:#?}");
+    there(&["up", "--pull", "never"], 0);
+    assert_eq!(there(&["up"], 0)["data"]["steps"], serde_json::json!([]), "nothing has to change");
+
+    let before = far.containers(&stack.project);
+    far.restart();
+    let status = there(&["status"], 3);
+    let message = status["error"]["message"].as_str().expect("words").to_owned();
+    for service in SERVICES {
+        assert!(message.contains(&format!("{service} is not running: exited with exit code ")), "{message}");
+    }
+    there(&["up"], 0);
+    assert_eq!(far.containers(&stack.project), before, "the same containers run again");
+    assert_eq!(there(&["status"], 0)["data"]["target"]["health"], "up");
     there(&["down", "--volumes"], 0);
     assert_eq!(far.containers(&stack.project), [""; 0]);
 }

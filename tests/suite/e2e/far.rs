@@ -1,9 +1,9 @@
 //! An engine that is on another machine as far as the network goes. `tests/environment/far-engine` says how.
 
 use super::stack::Stack;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A far engine; it ends when this is dropped.
 pub struct FarEngine {
@@ -11,6 +11,7 @@ pub struct FarEngine {
     pub host: String,
     directory: tempfile::TempDir,
     process: Child,
+    said: BufReader<ChildStdout>,
 }
 
 impl FarEngine {
@@ -21,11 +22,15 @@ impl FarEngine {
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/environment/far-engine"));
         command.arg(directory.path()).arg(number.to_string());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the far engine starts");
-        let mut said = String::new();
-        let stdout = process.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut said).expect("a line");
-        let host = said.trim().strip_prefix("ready ").expect("an engine that answers").to_owned();
-        Self { host, directory, process }
+        let mut said = BufReader::new(process.stdout.take().expect("its output"));
+        let host = ready(&mut said);
+        Self { host, directory, process, said }
+    }
+
+    /// Ends it as its machine's init system does, and comes back when it answers again.
+    pub fn restart(&mut self) {
+        self.process.stdin.as_mut().expect("its input").write_all(b"restart\n").expect("asked");
+        ready(&mut self.said);
     }
 
     /// Its socket on this machine, for looking at it from outside.
@@ -66,6 +71,13 @@ impl FarEngine {
     pub fn tls(&self) -> PathBuf {
         self.directory.path().join("tls")
     }
+}
+
+/// Waits for what it says when it answers: its address.
+fn ready(said: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    line.trim().strip_prefix("ready ").expect("an engine that answers").to_owned()
 }
 
 impl Drop for FarEngine {
