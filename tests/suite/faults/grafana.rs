@@ -199,3 +199,39 @@ fn a_password_that_was_told_and_not_written_down_is_replaced_and_not_asked_for()
     let told = refused["error"].to_string();
     assert!(told.contains("cannot run grafana in"), "it comes as far as telling Grafana a new one: {told}");
 }
+
+#[test]
+fn what_keeps_a_password_from_being_reset_is_told_with_what_to_do() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("password"), "correct horse").unwrap();
+    desk.settings("grafana: { admin_password_file: password }");
+    let refused = desk.run(&["grafana", "reset-password", "--generate", "--json"]);
+    let error = refused.envelope()["error"].take();
+    assert_eq!(refused.code, 10, "{refused:#?}");
+    assert!(error["message"].as_str().unwrap().contains("names a password already"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("leave out --generate"), "{error}");
+
+    desk.settings("");
+    let nothing_runs = desk.run(&["grafana", "reset-password", "--json"]);
+    let error = nothing_runs.envelope()["error"].take();
+    assert_eq!(nothing_runs.code, 3, "{nothing_runs:#?}");
+    assert!(error["hint"].as_str().unwrap().contains("qastack up"), "{error}");
+
+    let alone = desk.run(&["grafana", "reset-password", "--engine", "embedded", "--json"]);
+    let error = alone.envelope()["error"].take();
+    assert_eq!(alone.code, 3, "{alone:#?}");
+    assert!(error["message"].as_str().unwrap().contains("without Grafana"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("--engine docker"), "{error}");
+}
+
+#[test]
+fn a_backup_that_is_there_already_is_not_written_over_unasked() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("team.qastack"), "mine").unwrap();
+    let refused = desk.run(&["backup", "team.qastack", "--json"]);
+    let error = refused.envelope()["error"].take();
+    assert_eq!(refused.code, 9, "{refused:#?}");
+    assert!(error["message"].as_str().unwrap().contains("team.qastack is there already"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("--force"), "{error}");
+    assert_eq!(std::fs::read_to_string(desk.path("team.qastack")).unwrap(), "mine");
+}

@@ -73,6 +73,45 @@ fn a_container_that_another_operator_makes_meanwhile_is_taken_over() {
     desk.is_put_right("another operator's up");
 }
 
+/// Two operators' ups, of which one is held when it has made Grafana's container and not started it.
+fn meeting_on_a_created_container(is_planned: bool) {
+    let desk = Desk::new();
+    let (ours, theirs) = (desk.path("marker"), desk.path("marker-of-another"));
+    let up_of_another = || {
+        let mut command = desk.command(&["up", "--json"]);
+        command.env("XDG_STATE_HOME", desk.path("state-of-another"));
+        command
+    };
+    // Held after looking, we plan to make what the other one makes now.
+    let held = (!is_planned).then(|| held_at(desk.command(&["up", "--json"]), "observe", &ours));
+    let maker = held_at(up_of_another(), "create:grafana", &theirs);
+    let finished = match held {
+        Some(held) => {
+            std::fs::remove_file(&ours).unwrap();
+            finish_child(held)
+        }
+        None => finish(desk.command(&["up", "--json"])),
+    };
+    assert_eq!(finished.code, 0, "what is not started in time is ours to start: {finished:#?}");
+    let ids = || desk.model().state().containers.iter().map(|container| container.id.clone()).collect::<Vec<_>>();
+    let running = ids();
+    std::fs::remove_file(&theirs).unwrap();
+    let maker = finish_child(maker);
+    assert_eq!(maker.code, 0, "{maker:#?}");
+    assert_eq!(ids(), running, "one stack, and nothing of it made twice");
+    desk.is_put_right("two operators on one created container");
+}
+
+#[test]
+fn a_container_that_another_operator_has_made_and_not_started_is_seen_and_started() {
+    meeting_on_a_created_container(true);
+}
+
+#[test]
+fn a_container_that_another_operator_makes_meanwhile_and_does_not_start_is_taken_over_in_time() {
+    meeting_on_a_created_container(false);
+}
+
 #[test]
 fn a_run_that_fails_takes_back_what_it_made_and_nothing_of_the_runs_before() {
     let desk = Desk::new();
