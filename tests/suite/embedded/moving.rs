@@ -178,7 +178,9 @@ fn secrets_go_along_only_where_that_is_asked_for() {
     let file = backup(&old, &[]);
     assert!(holds(&file, "qastack_version") && !holds(&file, &token));
     old.json(&["backup", &file], 9);
-    old.json(&["restore", &file, "--with-secrets", "--force"], 2);
+    let refused = old.json(&["restore", &file, "--with-secrets", "--force"], 2);
+    let hint = refused["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("qastack backup --with-secrets takes them"), "{refused}");
     let file = backup(&old, &["--with-secrets", "--force"]);
     assert!(holds(&file, &token));
 
