@@ -88,10 +88,12 @@ impl Transfer {
 }
 
 /// An image as the engine has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineImage {
-    /// The engine's id: the digest of its configuration.
+    /// The engine's id: the digest of its configuration, or of its manifest where containerd keeps the images.
     pub id: String,
+    /// The digests of its layers, unpacked, which are the same on every engine.
+    pub layers: Vec<String>,
     /// Its size, unpacked.
     pub bytes: u64,
     /// The digests under which registries know it, `NAME@sha256:…`.

@@ -3,7 +3,7 @@
 use super::client::{Access, Client};
 use super::error::GrafanaError;
 use super::observed::observe;
-use super::plan::{ApiCall, Object, ProvisionStep, plan};
+use super::plan::{ApiCall, Object, ProvisionStep, plan, plan_home};
 use super::spec::GrafanaSpec;
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -29,23 +29,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// When Grafana refuses, or still does not answer, fails or contradicts itself after some attempts.
 pub async fn provision(client: &Client, spec: &GrafanaSpec) -> Result<Provisioned, GrafanaError> {
     let mut done = Provisioned::default();
+    let mut wants_home = false;
     let mut pause = PAUSE;
     for _ in 1..ATTEMPTS {
-        match attempt(client, spec, &mut done).await {
+        match attempt(client, spec, &mut wants_home, &mut done).await {
             Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
             outcome => return outcome.map(|()| done),
         }
         pause *= 2;
     }
-    attempt(client, spec, &mut done).await.map(|()| done)
+    attempt(client, spec, &mut wants_home, &mut done).await.map(|()| done)
 }
 
 fn may_pass(error: &GrafanaError) -> bool {
     error.is_retryable() || error.is_conflict() || matches!(error, GrafanaError::Unreadable { .. })
 }
 
-async fn attempt(client: &Client, spec: &GrafanaSpec, done: &mut Provisioned) -> Result<(), GrafanaError> {
-    let steps = plan(spec, &observe(client, spec).await?);
+/// One attempt. That a home page was due stays in mind: the attempt that made its dashboard may have ended before it.
+async fn attempt(
+    client: &Client,
+    spec: &GrafanaSpec,
+    wants_home: &mut bool,
+    done: &mut Provisioned,
+) -> Result<(), GrafanaError> {
+    let observed = observe(client, spec).await?;
+    let mut steps = plan(spec, &observed);
+    let has_home = steps.iter().any(|step| step.object == Object::HomePage);
+    if *wants_home && !has_home {
+        steps.extend(plan_home(spec, &observed));
+    }
+    *wants_home |= has_home;
     apply(client, steps, done).await
 }
 

@@ -91,13 +91,13 @@ pub fn plan(spec: &GrafanaSpec, observed: &Observed) -> Vec<ProvisionStep> {
     };
     // A user who moved the dashboards elsewhere may delete our folder: it is needed for new ones only.
     let needs_folder = dashboards.iter().any(|step| step.action == Action::Create);
-    let home = spec.dashboards.first().filter(|first| creates(&first.uid)).map(|first| first.uid.as_str());
+    let is_first_new = spec.dashboards.first().is_some_and(|first| creates(&first.uid));
 
     let mut steps = Vec::new();
     steps.extend(plan_data_source(&spec.data_source, observed));
     steps.extend(needs_folder.then(|| plan_folder(&spec.folder, &observed.folder)).flatten());
     steps.extend(dashboards);
-    steps.extend(home.and_then(|uid| plan_home(uid, &observed.home)));
+    steps.extend(is_first_new.then(|| plan_home(spec, observed)).flatten());
     steps
 }
 
@@ -250,10 +250,13 @@ fn save(wanted: &DashboardSpec, folder: &str, version: Option<u64>) -> ApiCall {
     ApiCall { method: "POST", path: "/api/dashboards/db".to_owned(), body }
 }
 
-fn plan_home(dashboard: &str, found: &Readable<Option<String>>) -> Option<ProvisionStep> {
-    if *found != Readable::Read(None) {
+/// The first dashboard as the home page, unless there is one. It is planned with the dashboard's creation only, so that
+/// who takes it away later keeps Grafana's own.
+pub fn plan_home(spec: &GrafanaSpec, observed: &Observed) -> Option<ProvisionStep> {
+    if observed.home != Readable::Read(None) {
         return None;
     }
+    let dashboard = spec.dashboards.first()?.uid.as_str();
     // PATCH, since PUT blanks every preference that it does not carry.
     let body = json!({"homeDashboardUID": dashboard});
     let call = ApiCall { method: "PATCH", path: "/api/org/preferences".to_owned(), body };

@@ -23,6 +23,10 @@ use tokio::sync::watch;
 const GRACE: Duration = Duration::from_secs(30);
 /// The same, once somebody has asked the run to end and waits for it.
 const GRACE_WHEN_ASKED: Duration = Duration::from_millis(600);
+/// How long a container's name may be taken by a container that is not there: it is being removed.
+const NAME_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is tried meanwhile.
+const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What carrying out a plan needs.
 pub struct Apply<'a, E: Engine> {
@@ -276,6 +280,7 @@ impl<'a, E: Engine> Apply<'a, E> {
     /// Makes a container, or takes over the one that has its name if that is ours and the same.
     async fn create(&self, service: Service) -> Result<()> {
         let (names, wanted) = (&self.spec.names, self.spec.container(service));
+        let since = Instant::now();
         loop {
             match self.engine.create_container(self.run, names, wanted).await? {
                 Creation::Made => break,
@@ -289,7 +294,13 @@ impl<'a, E: Engine> Apply<'a, E> {
                 Creation::NameTaken => {}
             }
             match adopt(self.engine, self.run, names, wanted).await? {
-                Adopted::IsGone => {}
+                Adopted::IsGone if since.elapsed() < NAME_PATIENCE => tokio::time::sleep(NAME_INTERVAL).await,
+                Adopted::IsGone => {
+                    let name = names.container(service);
+                    let what = format!("the engine has no container {name}, and yet says that its name is taken");
+                    return Err(Error::new(Code::EngineFailed, what)
+                        .hint(format!("Take the name back with docker rm -f {name}, or restart the engine.")));
+                }
                 Adopted::IsOurs => break,
                 Adopted::Runs => {
                     self.adopted.lock().map(|mut adopted| adopted.insert(service)).ok();

@@ -64,7 +64,8 @@ fn possible_cpus(refusal: &str, asked: i64) -> Option<Option<i64>> {
     if refusal.contains("NanoCPUs can not be set") {
         return Some(None);
     }
-    let (_, range) = refusal.split_once("Range of CPUs is from 0.01 to ")?;
+    // Newer engines begin with a small letter.
+    let (_, range) = refusal.split_once("ange of CPUs is from 0.01 to ")?;
     let most: f64 = range.split(',').next()?.trim().parse().ok()?;
     let most = (most * SECOND as f64) as i64;
     (0 < most && most < asked).then_some(Some(most))
@@ -261,5 +262,18 @@ mod tests {
             assert!(is_port_conflict(text), "{text}");
         }
         assert!(!is_port_conflict("OCI runtime create failed"));
+    }
+
+    #[test]
+    fn what_an_engine_can_hold_of_a_limit_is_read_from_its_refusal_old_and_new() {
+        let range = "ange of CPUs is from 0.01 to 1.00, as there are only 1 CPUs available";
+        for text in [format!("R{range}"), format!("r{range}"), format!("invalid argument: r{range}")] {
+            assert_eq!(possible_cpus(&text, 2 * SECOND), Some(Some(SECOND)), "{text}");
+            assert_eq!(possible_cpus(&text, SECOND), None, "what was asked is within it: {text}");
+        }
+        let none =
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted";
+        assert_eq!(possible_cpus(none, SECOND), Some(None));
+        assert_eq!(possible_cpus("no such image", SECOND), None);
     }
 }

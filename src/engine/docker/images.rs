@@ -54,6 +54,7 @@ pub async fn image_of(docker: &Docker, reference: &str) -> Result<Option<EngineI
     };
     Ok(Some(EngineImage {
         id: inspect.id.unwrap_or_default(),
+        layers: inspect.root_fs.and_then(|files| files.layers).unwrap_or_default(),
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         digests: inspect.repo_digests.unwrap_or_default(),
     }))
@@ -97,6 +98,11 @@ fn unavailable(reference: &str, cause: &Cause, login_trouble: Option<&str>) -> E
         Some(trouble) if is_refused => format!("No login was sent, since {trouble}. Mend it, or log in with docker login."),
         None if is_refused => {
             format!("Log in with docker login where {reference} is private, or see whether the name is right.")
+        }
+        _ if ["toomanyrequests", "rate limit"].iter().any(|word| text.contains(word)) => {
+            "The registry gives this address no more for now: docker login raises the limit, a mirror (images.mirror in \
+             qastack.yaml) has none, and later it gives again."
+                .to_owned()
         }
         _ if text.contains("not found") || text.contains("manifest unknown") => {
             format!("See whether {reference} is the right name and tag, or name another image under images in qastack.yaml.")

@@ -4,8 +4,7 @@
 //! It is a plain tar archive: `qastack`, `images.tar.zst` (what the engine itself saves and loads), `manifest.json`. The
 //! manifest comes last, since the sums are known only then; nothing is loaded before they are checked.
 
-use crate::engine::Engine;
-use crate::engine::Transfer;
+use crate::engine::{Engine, EngineImage, Transfer};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::lifecycle::event::{Event, Observer};
@@ -51,8 +50,18 @@ pub struct Carried {
 pub struct CarriedImage {
     /// The reference it is known by.
     pub reference: String,
-    /// Its id, which is the same on every engine.
+    /// Its id on the engine that saved it. One that keeps its images in another way gives them other ids.
     pub id: String,
+    /// The digests of its layers, which are the same on every engine.
+    #[serde(default)]
+    pub layers: Vec<String>,
+}
+
+impl CarriedImage {
+    /// Whether an engine has this one. A file of an older version does not tell the layers: its sums must do, then.
+    fn is(&self, found: &EngineImage) -> bool {
+        found.id == self.id || self.layers.is_empty() || found.layers == self.layers
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +132,7 @@ async fn images_to_save<E: Engine>(engine: &E, spec: &StackSpec) -> Result<Vec<C
             return Err(Error::new(Code::ImageUnavailable, format!("the image {reference} is not on this engine"))
                 .hint("Get it first: qastack images pull."));
         };
-        images.push(CarriedImage { reference: reference.clone(), id: image.id });
+        images.push(CarriedImage { reference: reference.clone(), id: image.id, layers: image.layers });
     }
     Ok(images)
 }
@@ -270,9 +279,9 @@ pub async fn load<E: Engine>(engine: &E, path: &Path, observer: &dyn Observer) -
     observer.observe(Event::Working { part: part(), doing: doing.clone() });
     engine.load_images(unpacked(path, &place)).await?;
     for image in &carried.images {
-        let there = engine.image(&image.reference).await?.map(|found| found.id);
-        if there.as_ref() != Some(&image.id) {
-            let found = there.unwrap_or_else(|| "no image".to_owned());
+        let there = engine.image(&image.reference).await?;
+        if !there.as_ref().is_some_and(|found| image.is(found)) {
+            let found = there.map_or_else(|| "no image".to_owned(), |found| found.id);
             let message = format!("after the load the engine has {found} as {}, not {}", image.reference, image.id);
             return Err(
                 Error::new(Code::ImageUnavailable, message).hint("Run the command again, or save the file anew.")
@@ -388,13 +397,24 @@ mod tests {
             format: FORMAT,
             qastack: "1".to_owned(),
             architecture: "amd64".to_owned(),
-            images: vec![CarriedImage { reference: "a/b:1".to_owned(), id: "sha256:1".to_owned() }],
+            images: vec![CarriedImage { reference: "a/b:1".to_owned(), id: "sha256:1".to_owned(), layers: Vec::new() }],
             files: Vec::new(),
         };
         let path = directory.join("stack.tar");
         let done = write(archive, carried, b"the program".to_vec(), &path).await;
         assert!(done.is_ok_and(|carried| carried.files.len() == 2));
         path
+    }
+
+    #[test]
+    fn an_engine_that_gives_images_other_ids_has_what_was_saved_where_the_layers_are_the_same() {
+        let layers = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let saved = |layers| CarriedImage { reference: "a/b:1".to_owned(), id: "sha256:1".to_owned(), layers };
+        let found = |id: &str, layers| EngineImage { id: id.to_owned(), layers, ..EngineImage::default() };
+        assert!(saved(layers(&["a", "b"])).is(&found("sha256:2", layers(&["a", "b"]))));
+        assert!(!saved(layers(&["a", "b"])).is(&found("sha256:2", layers(&["a", "c"]))));
+        assert!(saved(layers(&["a"])).is(&found("sha256:1", Vec::new())), "an engine that tells no layers");
+        assert!(saved(Vec::new()).is(&found("sha256:2", layers(&["a"]))), "a file of an older version");
     }
 
     #[tokio::test]

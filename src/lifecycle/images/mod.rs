@@ -39,8 +39,7 @@ pub async fn list<E: Engine>(engine: &E, spec: &StackSpec) -> Result<Vec<StackIm
     let look = spec.containers.iter().map(|container| async move {
         let reference = container.image.reference();
         let found = engine.image(reference).await?;
-        let EngineImage { id, bytes, digests } =
-            found.clone().unwrap_or(EngineImage { id: String::new(), bytes: 0, digests: Vec::new() });
+        let EngineImage { id, bytes, digests, .. } = found.clone().unwrap_or_default();
         Ok(StackImage {
             service: container.service.name(),
             reference: reference.to_owned(),

@@ -187,11 +187,9 @@ fn inspect(container: &Container) -> Value {
 }
 
 fn create_container(state: &mut State, name: &str, body: Value) -> Response<Body> {
-    if let Some(taken) = state.container(name) {
-        return message(
-            409,
-            &format!("Conflict. The container name \"/{name}\" is already in use by \"{}\"", taken.id),
-        );
+    let not_given_back = state.names_not_given_back.iter().any(|known| known == name).then(|| "f".repeat(64));
+    if let Some(by) = state.container(name).map(|taken| taken.id.clone()).or(not_given_back) {
+        return message(409, &format!("Conflict. The container name \"/{name}\" is already in use by \"{by}\""));
     }
     let image = body["Image"].as_str().unwrap_or_default();
     if state.image(image).is_none() {
@@ -204,7 +202,8 @@ fn create_container(state: &mut State, name: &str, body: Value) -> Response<Body
             return message(400, words);
         }
         Some(cpus) if asked > cpus => {
-            let words = format!("Range of CPUs is from 0.01 to {cpus:.2}, as there are only {cpus:.0} CPUs available");
+            // As engines of today write it; older ones begin with a capital.
+            let words = format!("range of CPUs is from 0.01 to {cpus:.2}, as there are only {cpus:.0} CPUs available");
             return message(400, &words);
         }
         _ => {}

@@ -33,6 +33,8 @@ pub struct State {
     pub is_elsewhere: bool,
     /// A cached layer is of an image that somebody has just removed.
     pub cache_is_broken: bool,
+    /// Names it takes for taken, by containers that it does not have.
+    pub names_not_given_back: Vec<String>,
     next: u64,
 }
 

@@ -72,7 +72,8 @@ impl Double {
 pub async fn check(State(double): State<Shared>, request: Request<Body>, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
-    if let Some(answer) = fault(&double, &path).await {
+    let due = double.due_fault(&path);
+    if let Some(answer) = instead(due).await {
         return answer;
     }
     let open = ["/api/health", "/healthz", "/double/writes"].contains(&path.as_str()) || !path.starts_with("/api");
@@ -87,6 +88,9 @@ pub async fn check(State(double): State<Shared>, request: Request<Body>, next: N
     if method != Method::GET && method != Method::HEAD && !asks {
         let written = format!("{method} {path} {}", response.status().as_u16());
         double.writes.lock().unwrap().push(written);
+    }
+    if due == Some(FaultKind::Lost) {
+        return Reply::message(502, "the answer was lost").into_response();
     }
     response
 }
@@ -104,8 +108,10 @@ fn admit(double: &Double, login: Option<&str>) -> Result<(), Reply> {
     Err(Reply::unauthorized("Invalid username or password", "password-auth.failed"))
 }
 
-async fn fault(double: &Double, path: &str) -> Option<Response> {
-    match double.due_fault(path)? {
+/// What a fault answers in the place of what was asked.
+async fn instead(due: Option<FaultKind>) -> Option<Response> {
+    match due? {
+        FaultKind::Lost => None,
         FaultKind::Slow(delay) => {
             tokio::time::sleep(delay).await;
             None

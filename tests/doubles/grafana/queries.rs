@@ -75,7 +75,7 @@ pub async fn query(State(double): State<Shared>, body: Bytes) -> Reply {
         let source = double.model().data_source(uid).cloned();
         let Some(source) = source else { return Reply::message(404, "Data source not found") };
         let interval = text(source.keys.get("jsonData").unwrap_or(&Value::Null), "timeInterval");
-        let step = seconds(interval).unwrap_or(15);
+        let step = step_of(query, range, seconds(interval).unwrap_or(15));
         let (status, result) = run(&double, source.text("url"), query, range, step).await;
         worst = worst.max(status);
         results.insert(text(query, "refId").to_owned(), result);
@@ -90,8 +90,10 @@ async fn run(double: &Double, base: &str, query: &Value, (from, to): (i64, i64),
     let asked = if instant {
         double.ask(base, "/api/v1/query", &[("query", expression.to_owned()), ("time", stamp(to))]).await
     } else {
-        let form =
-            [("query", expression.to_owned()), ("start", stamp(from)), ("end", stamp(to)), ("step", step.to_string())];
+        // From one multiple of the step to another, so that a reload draws the same points.
+        let aligned = |milliseconds: i64| stamp(milliseconds.div_euclid(step * 1000) * step * 1000);
+        let (start, end) = (aligned(from), aligned(to));
+        let form = [("query", expression.to_owned()), ("start", start), ("end", end), ("step", step.to_string())];
         double.ask(base, "/api/v1/query_range", &form).await
     };
     let failed = |status: u16, error: String| {
@@ -103,6 +105,30 @@ async fn run(double: &Double, base: &str, query: &Value, (from, to): (i64, i64),
         Ok((status, body)) => failed(status, format!("{}: {}", text(&body, "errorType"), text(&body, "error"))),
         Err(why) => failed(500, why),
     }
+}
+
+/// The seconds from one point to the next: what the range and the points asked for make, rounded to a length people
+/// know, and at least the data source's own.
+fn step_of(query: &Value, (from, to): (i64, i64), least: i64) -> i64 {
+    /// Lengths, each with the largest that is rounded to it.
+    const ROUNDED: [(i64, i64); 12] = [
+        (1, 1),
+        (3, 2),
+        (7, 5),
+        (12, 10),
+        (17, 15),
+        (25, 20),
+        (45, 30),
+        (90, 60),
+        (210, 120),
+        (450, 300),
+        (750, 600),
+        (i64::MAX, 900),
+    ];
+    let points = query["maxDataPoints"].as_i64().filter(|&points| points > 0).unwrap_or(1500);
+    let length = (to - from) / 1000 / points;
+    let rounded = ROUNDED.iter().find(|(most, _)| length <= *most).map_or(1, |(_, length)| *length);
+    rounded.max(query["intervalMs"].as_i64().unwrap_or(0) / 1000).max(least)
 }
 
 /// A point in time as the front end writes it: milliseconds, or `now` less something.

@@ -3,8 +3,8 @@
 //! - `DOUBLE_VERSION`: the version it behaves like (12.4.0);
 //! - `DOUBLE_BOOT_MS`, `DOUBLE_BOOT_KEPT_MS`: how long it takes to listen, on a fresh and on a kept volume;
 //! - `DOUBLE_FAIL`: faults, separated by `;`, each `PATH KIND [TIMES]`, where the kind is a status, `html`,
-//!   `half` (JSON that breaks off), `denied` (403 with an accessErrorId), or `slow-MILLISECONDS`; without
-//!   TIMES it stays.
+//!   `half` (JSON that breaks off), `denied` (403 with an accessErrorId), `lost` (done, and its answer lost), or
+//!   `slow-MILLISECONDS`; without TIMES it stays.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub enum FaultKind {
     /// A query that fails behind Grafana.
     Query,
     Slow(Duration),
+    /// The call is carried out, and its answer does not arrive.
+    Lost,
 }
 
 impl Default for Settings {
@@ -148,6 +150,7 @@ impl Fault {
             "half" => FaultKind::Half,
             "denied" => FaultKind::Denied,
             "query" => FaultKind::Query,
+            "lost" => FaultKind::Lost,
             other => match other.strip_prefix("slow-") {
                 Some(delay) => FaultKind::Slow(Duration::from_millis(delay.parse().map_err(|_| wrong())?)),
                 None => FaultKind::Status(other.parse().map_err(|_| wrong())?),

@@ -3,30 +3,16 @@
 use super::stack::Stack;
 use crate::embedded::machine::Machine;
 use crate::embedded::moving::{figures_at, lived_in};
-use crate::http;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use qastack::stack::sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A call that a person makes in Grafana.
-fn grafana(stack: &Stack, method: &str, path: &str, body: &Value) -> Value {
-    let address = stack.address("grafana");
-    let login = format!("Basic {}", STANDARD.encode("admin:admin"));
-    let headers = [("Host", address.as_str()), ("Authorization", login.as_str()), ("Content-Type", "application/json")];
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = http::send(&address, method, path, &headers, &body);
-    assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
-    serde_json::from_str(&answer.body).unwrap()
-}
-
 /// The hash of each dashboard by its uid, and the folder it is in.
 fn dashboards(stack: &Stack) -> BTreeMap<String, (String, String)> {
-    let found = grafana(stack, "GET", "/api/search?type=dash-db", &Value::Null);
+    let found = stack.grafana("GET", "/api/search?type=dash-db", &Value::Null);
     let hash = |entry: &Value| {
         let uid = entry["uid"].as_str().unwrap().to_owned();
-        let mut whole = grafana(stack, "GET", &format!("/api/dashboards/uid/{uid}"), &Value::Null);
+        let mut whole = stack.grafana("GET", &format!("/api/dashboards/uid/{uid}"), &Value::Null);
         let mut json = whole["dashboard"].take();
         json.as_object_mut().unwrap().retain(|key, _| !matches!(key.as_str(), "id" | "version"));
         (uid, (sha256(json.to_string().as_bytes()), whole["meta"]["folderTitle"].as_str().unwrap().to_owned()))
@@ -36,13 +22,13 @@ fn dashboards(stack: &Stack) -> BTreeMap<String, (String, String)> {
 
 /// A dashboard of the team's own in a folder of its own, and a change to the one that ships.
 fn edit(stack: &Stack) {
-    grafana(stack, "POST", "/api/folders", &json!({ "uid": "team", "title": "Team" }));
+    stack.grafana("POST", "/api/folders", &json!({ "uid": "team", "title": "Team" }));
     let own = json!({ "uid": "team-wall", "title": "The wall", "panels": [{ "id": 1, "title": "Flake Rate", "type": "stat" }] });
-    grafana(stack, "POST", "/api/dashboards/db", &json!({ "dashboard": own, "folderUid": "team" }));
-    let mut shipped = grafana(stack, "GET", "/api/dashboards/uid/qa-overview", &Value::Null);
+    stack.grafana("POST", "/api/dashboards/db", &json!({ "dashboard": own, "folderUid": "team" }));
+    let mut shipped = stack.grafana("GET", "/api/dashboards/uid/qa-overview", &Value::Null);
     let mut edited = shipped["dashboard"].take();
     edited["title"] = json!("QA of our team");
-    grafana(stack, "POST", "/api/dashboards/db", &json!({ "dashboard": edited, "folderUid": "qastack" }));
+    stack.grafana("POST", "/api/dashboards/db", &json!({ "dashboard": edited, "folderUid": "qastack" }));
 }
 
 #[test]
@@ -74,8 +60,7 @@ fn every_run_figure_and_dashboard_goes_from_without_containers_to_containers_and
     assert_eq!(dashboards(&other), moved, "what came along is the users' own, and up leaves it alone");
 
     // A dashboard that was edited here would be lost.
-    grafana(
-        &other,
+    other.grafana(
         "POST",
         "/api/dashboards/db",
         &json!({

@@ -1,6 +1,8 @@
 //! One stack of a test's own: a project nobody else has, free ports, a home of its own; gone when it is dropped.
 
 use super::docker;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -136,6 +138,17 @@ impl Stack {
         let answer = crate::http::get(&self.address("prometheus"), &format!("/api/v1/query?query={expression}"));
         let body: Value = serde_json::from_str(&answer.body).expect("JSON from Prometheus");
         body["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    /// A call that a person makes in Grafana.
+    pub fn grafana(&self, method: &str, path: &str, body: &Value) -> Value {
+        let address = self.address("grafana");
+        let login = format!("Basic {}", STANDARD.encode("admin:admin"));
+        let headers = [("Host", address.as_str()), ("Authorization", &login), ("Content-Type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = crate::http::send(&address, method, path, &headers, &body);
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+        serde_json::from_str(&answer.body).expect("JSON from Grafana")
     }
 }
 

@@ -3,9 +3,10 @@
 use super::docker::{docker, labelled, objects_of};
 use super::stack::{SERVICES, Stack, needed};
 use crate::http;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 #[test]
 fn up_shows_the_sample_figures_everywhere_and_down_keeps_only_the_data() {
@@ -39,6 +40,32 @@ fn up_shows_the_sample_figures_everywhere_and_down_keeps_only_the_data() {
 
     stack.json(&["down", "--volumes"], 0);
     assert_eq!(objects_of(&stack.project), [""; 0]);
+}
+
+#[test]
+fn the_panels_show_figures_as_soon_as_prometheus_has_scraped_twice() {
+    /// What is asked for where a panel does not say it: as many points as a small panel is wide.
+    const POINTS: u64 = 300;
+    let stack = Stack::new();
+    stack.up();
+    let before = Instant::now();
+    let dashboard = stack.grafana("GET", "/api/dashboards/uid/qa-overview", &Value::Null)["dashboard"].take();
+    let panels = dashboard["panels"].as_array().expect("panels");
+    for panel in panels.iter().filter(|panel| panel["type"] == "stat") {
+        let mut query = panel["targets"][0].clone();
+        query["expr"] = json!(query["expr"].as_str().expect("an expression").replace("$project", ".*"));
+        query["maxDataPoints"] = json!(panel["maxDataPoints"].as_u64().unwrap_or(POINTS));
+        let asked = json!({ "from": dashboard["time"]["from"], "to": "now", "queries": [query] });
+        loop {
+            let answer = stack.grafana("POST", "/api/ds/query", &asked);
+            let values = &answer["results"]["A"]["frames"][0]["data"]["values"][1];
+            if values.as_array().and_then(|values| values.last()).is_some_and(Value::is_number) {
+                break;
+            }
+            assert!(before.elapsed() < Duration::from_secs(31), "{}: {answer:#}", panel["title"]);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 #[test]

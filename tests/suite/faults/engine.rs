@@ -258,6 +258,18 @@ fn a_layer_that_goes_while_the_image_is_built_does_not_end_the_run() {
 }
 
 #[test]
+fn a_name_that_an_engine_does_not_give_back_is_told_with_the_way_to_get_it() {
+    let desk = Desk::new();
+    let name = format!("{PROJECT}-grafana");
+    desk.model().state().names_not_given_back.push(name.clone());
+    let error = desk.json(&["up"], 4)["error"].take();
+    assert!(error["message"].as_str().unwrap().contains(&format!("has no container {name}")), "{error:#}");
+    assert!(error["hint"].as_str().unwrap().contains(&format!("docker rm -f {name}")), "{error:#}");
+    desk.model().state().names_not_given_back.clear();
+    desk.is_put_right("a name that was not given back");
+}
+
+#[test]
 fn an_engine_that_publishes_its_ports_on_another_machine_is_told() {
     let desk = Desk::new();
     desk.model().state().is_elsewhere = true;

@@ -45,6 +45,17 @@ fn the_two_figures_are_stats_in_percent_with_thresholds_and_a_sparkline() {
 }
 
 #[test]
+fn a_figure_is_shown_from_the_first_scrape_on() {
+    let dashboard = shipped();
+    assert_eq!((&dashboard["time"]["from"], &dashboard["time"]["to"]), (&"now-6h".into(), &"now".into()));
+    for panel in panels(&dashboard).into_iter().filter(|panel| panel["type"] == "stat") {
+        // Points lie on multiples of their distance: one of a minute would show nothing for a minute.
+        let points = panel["maxDataPoints"].as_u64().unwrap_or_else(|| panic!("{}", panel["title"]));
+        assert!(6 * 3600 / points < 15, "{}", panel["title"]);
+    }
+}
+
+#[test]
 fn sample_data_is_marked_at_the_top() {
     let dashboard = shipped();
     let banner = panels(&dashboard)[0];

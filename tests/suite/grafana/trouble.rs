@@ -4,7 +4,7 @@ use super::{Running, fake_prometheus, shipped};
 use crate::grafana_double::{Fault, FaultKind, Settings};
 use qastack::error::Error;
 use qastack::exit_code::Code;
-use qastack::grafana::{Action, Client, DataSourceHealth, GrafanaError, Login, provision, wait_ready};
+use qastack::grafana::{Action, Client, DataSourceHealth, GrafanaError, Login, Provisioned, provision, wait_ready};
 use qastack::secret::Secret;
 use serde_json::json;
 use std::time::Duration;
@@ -100,6 +100,17 @@ async fn a_conflict_or_a_passing_trouble_is_looked_at_again_and_nothing_is_writt
         writes.sort();
         assert_eq!(writes.len(), 4, "{kind:?}: {writes:?}");
     }
+}
+
+#[tokio::test]
+async fn the_home_page_is_set_although_the_answer_to_the_dashboards_creation_was_lost() {
+    let grafana = Running::start(Settings::default()).await;
+    let (client, spec) = (grafana.client(), shipped("http://prometheus:9090"));
+    grafana.double.fail(fault("/api/dashboards/db", FaultKind::Lost, 1));
+    provision(&client, &spec).await.unwrap();
+    let (_, preferences) = grafana.call("GET", "/api/org/preferences", json!(null)).await;
+    assert_eq!(preferences["homeDashboardUID"], "qa-overview");
+    assert_eq!(provision(&client, &spec).await.unwrap(), Provisioned::default());
 }
 
 #[tokio::test]
