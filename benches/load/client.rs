@@ -117,7 +117,8 @@ impl Client {
         let stream = self.stream.get_or_insert_with(|| {
             let stream = TcpStream::connect(&self.address).unwrap();
             stream.set_nodelay(true).unwrap();
-            BufReader::new(stream)
+            // An answer in one reading.
+            BufReader::with_capacity(64 << 10, stream)
         });
         let mut request = Vec::with_capacity(head.len() + body.len());
         request.extend_from_slice(head.as_bytes());

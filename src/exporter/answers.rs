@@ -7,9 +7,9 @@ use super::problem::Problem;
 use super::{guard, page};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 /// Which sites may show what is answered.
@@ -28,12 +28,15 @@ pub const HEADERS: [(HeaderName, &str); 5] = [
     (RESOURCE_POLICY, "same-origin"),
 ];
 
-/// Runs the request; adds the headers; answers 500 where a handler panics.
-pub async fn finish(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let headers = request.headers().clone();
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+/// Has the request answered; adds the headers; answers 500 where a handler panics.
+pub async fn finish<Answer>(request: Request, answer: impl FnOnce(Request) -> Answer) -> Response
+where
+    Answer: Future<Output = Response>,
+{
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let path = uri.path();
+    let reads_pages = page::problem::wants_page(path, request.headers());
+    let mut response = match AssertUnwindSafe(answer(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             let reason = panic
@@ -50,7 +53,6 @@ pub async fn finish(request: Request, next: Next) -> Response {
             .into_response()
         }
     };
-    let reads_pages = page::problem::wants_page(&path, &headers);
     if is_wordless(&response) {
         // What the framework refuses by itself (an address it cannot decode) is told in the same form.
         let status = response.status();
@@ -63,7 +65,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if guard::is_badge(&path) {
+    if guard::is_badge(path) {
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     }
     response
@@ -95,10 +97,14 @@ mod tests {
     use super::*;
     use axum::Router;
     use axum::body::Body;
-    use axum::middleware::from_fn;
+    use axum::middleware::{Next, from_fn};
     use axum::routing::get;
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
+
+    async fn finished(request: Request, next: Next) -> Response {
+        finish(request, |request| next.run(request)).await
+    }
 
     async fn broken() -> &'static str {
         panic!("the secret reason")
@@ -107,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_500_that_tells_nothing_and_the_next_request_is_served() {
         let router =
-            Router::new().route("/broken", get(broken)).route("/", get(|| async { "fine" })).layer(from_fn(finish));
+            Router::new().route("/broken", get(broken)).route("/", get(|| async { "fine" })).layer(from_fn(finished));
         let service = TowerToHyperService::new(router);
         let ask = |path: &str| service.call(Request::builder().uri(path).body(Body::empty()).unwrap());
         let response = ask("/broken").await.unwrap();

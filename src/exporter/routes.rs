@@ -39,10 +39,7 @@ pub fn router(exporter: Arc<Exporter>) -> Router {
         .method_not_allowed_fallback(answers::method_not_allowed)
         // Bodies are read with limits of our own.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(&exporter), let_users_in))
-        .layer(from_fn_with_state(Arc::clone(&exporter), admit))
-        .layer(from_fn(answers::finish))
-        .layer(from_fn_with_state(Arc::clone(&exporter), add_headers))
+        .layer(from_fn_with_state(Arc::clone(&exporter), around))
         .with_state(exporter)
 }
 
@@ -52,11 +49,29 @@ pub fn plain_at_tls() -> Router {
     Router::new()
         .route("/healthz", get(health::healthz_from_here))
         .fallback(async || health::https_needed())
-        .layer(from_fn(answers::finish))
+        .layer(from_fn(async |request, next: Next| answers::finish(request, |request| next.run(request)).await))
+}
+
+/// What stands around every route: one layer, since each costs every request.
+async fn around(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
+    let mut response = answers::finish(request, |request| let_in(&exporter, request, next)).await;
+    if let Some(web) = exporter.web() {
+        for (name, value) in &web.in_force().headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+async fn let_in(exporter: &Exporter, request: Request, next: Next) -> Response {
+    match guard::admit(&request, &exporter.in_force().settings.allowed_hosts) {
+        Ok(()) => let_users_in(exporter, request, next).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Where the port has users, only they come in, and holders of a token. This machine's health check is neither.
-async fn let_users_in(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
+async fn let_users_in(exporter: &Exporter, request: Request, next: Next) -> Response {
     let Some(web) = exporter.web() else { return next.run(request).await };
     let in_force = web.in_force();
     let is_health_check = request.uri().path() == "/healthz" && guard::is_from_here(&request);
@@ -70,22 +85,5 @@ async fn let_users_in(State(exporter): State<Arc<Exporter>>, request: Request, n
     match is_known {
         true => next.run(request).await,
         false => access::user_needed().into_response(),
-    }
-}
-
-async fn add_headers(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(web) = exporter.web() {
-        for (name, value) in &web.in_force().headers {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response
-}
-
-async fn admit(State(exporter): State<Arc<Exporter>>, request: Request, next: Next) -> Response {
-    match guard::admit(&request, &exporter.in_force().settings.allowed_hosts) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
     }
 }
