@@ -15,6 +15,7 @@ pub mod gate;
 pub mod grafana;
 pub mod lifecycle;
 pub mod output;
+mod packed;
 pub mod prometheus;
 pub mod push;
 pub mod quality;

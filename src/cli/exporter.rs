@@ -17,7 +17,7 @@ use url::Url;
 #[command(next_help_heading = "Exporter")]
 pub struct ExporterArgs {
     /// The exporter's address [default: where the settings publish it, http://127.0.0.1:8080]
-    #[arg(long, env = "QASTACK_URL", value_name = "URL")]
+    #[arg(long, env = "QASTACK_URL", value_name = "URL", value_parser = address)]
     url: Option<Url>,
     /// A file with the token; without it QASTACK_TOKEN is the token
     #[arg(long, value_name = "FILE")]
@@ -54,9 +54,6 @@ impl ExporterArgs {
                 None => (published(context)?, None),
             },
         };
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(Error::new(Code::Usage, format!("{url} is not an address such as http://127.0.0.1:8080")));
-        }
         Ok((url, token))
     }
 
@@ -65,14 +62,27 @@ impl ExporterArgs {
     /// # Errors
     /// The file cannot be read.
     pub fn token(&self) -> Result<Option<String>> {
-        let text = match &self.token_file {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|cause| {
-                Error::new(Code::Usage, format!("cannot read the token file {}: {cause}", path.display()))
-            })?),
-            None => std::env::var("QASTACK_TOKEN").ok(),
+        let Some(path) = &self.token_file else {
+            let text = std::env::var("QASTACK_TOKEN").ok();
+            return Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
         };
-        Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            Error::new(Code::Usage, format!("cannot read the token file {}: {cause}", path.display()))
+        })?;
+        match text.trim() {
+            // Whoever names a token must not be let in by another one.
+            "" => Err(Error::new(Code::Usage, format!("the token file {} is empty", path.display()))
+                .hint("Write the token into it; qastack token create makes one.")),
+            token => Ok(Some(token.to_owned())),
+        }
     }
+}
+
+/// An address that can be spoken to.
+fn address(text: &str) -> std::result::Result<Url, String> {
+    let url: Option<Url> = text.parse().ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+        .ok_or_else(|| "it is not an address such as http://127.0.0.1:8080".to_owned())
 }
 
 /// The exporter of this project on the engine, where there is one. An exporter may well run without any engine, so that
@@ -85,16 +95,28 @@ async fn on_the_engine(context: &Context) -> Option<Access> {
     }
 }
 
-/// Where the stack's settings publish the exporter.
-fn published(context: &Context) -> Result<Url> {
+/// Where the stack's settings publish the exporter, as this machine reaches it.
+///
+/// # Errors
+/// The settings cannot be used.
+pub fn published_at(context: &Context) -> Result<SocketAddr> {
     let settings = stack::load_settings(context)?.settings;
     let published = settings.ports.test_metrics;
-    let address = match published.address {
+    Ok(on_this_machine(SocketAddr::new(published.address, published.port)))
+}
+
+/// An address to listen at, as this machine reaches it.
+pub fn on_this_machine(listen: SocketAddr) -> SocketAddr {
+    let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         address => address,
     };
-    format!("http://{}", SocketAddr::new(address, published.port))
+    SocketAddr::new(address, listen.port())
+}
+
+fn published(context: &Context) -> Result<Url> {
+    format!("http://{}", published_at(context)?)
         .parse()
         .map_err(|cause| Error::new(Code::Unexpected, format!("the exporter's address cannot be made: {cause}")))
 }

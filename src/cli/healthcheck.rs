@@ -1,21 +1,22 @@
 //! `qastack healthcheck`: is the exporter in this container alive? The image's health check, so small and quick.
 
 use super::Context;
+use super::exporter::{on_this_machine, published_at};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::Answer;
 use clap::Args;
 use serde_json::json;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Ask the exporter on this machine whether it is alive
 #[derive(Debug, Args)]
 pub struct HealthcheckArgs {
-    /// Where it listens; 0.0.0.0 and [::] are asked on loopback
-    #[arg(long, env = "QASTACK_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Where it listens; 0.0.0.0 and [::] are asked on loopback [default: where the settings publish it, 127.0.0.1:8080]
+    #[arg(long, env = "QASTACK_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 }
 
 /// How long each step of the conversation may take.
@@ -25,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// It does not answer, or not with 200.
-pub async fn run(arguments: HealthcheckArgs, _context: &Context) -> Result<Answer> {
-    let address = on_loopback(arguments.listen);
+pub async fn run(arguments: HealthcheckArgs, context: &Context) -> Result<Answer> {
+    let address = match arguments.listen {
+        Some(listen) => on_this_machine(listen),
+        None => published_at(context)?,
+    };
     let begun = Instant::now();
     let status = ask(address).map_err(|cause| {
         Error::new(Code::ExporterUnreachable, format!("the exporter at {address} does not answer: {cause}"))
@@ -37,15 +41,6 @@ pub async fn run(arguments: HealthcheckArgs, _context: &Context) -> Result<Answe
     }
     let data = json!({ "address": address.to_string(), "status": status, "seconds": begun.elapsed().as_secs_f64() });
     Ok(Answer { data, text: format!("{address} is alive"), ..Answer::default() })
-}
-
-fn on_loopback(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 fn ask(address: SocketAddr) -> io::Result<u16> {
@@ -91,8 +86,8 @@ mod tests {
 
     #[test]
     fn an_address_for_all_is_asked_on_loopback() {
-        assert_eq!(on_loopback("0.0.0.0:8080".parse().unwrap()).to_string(), "127.0.0.1:8080");
-        assert_eq!(on_loopback("[::]:1".parse().unwrap()).to_string(), "[::1]:1");
-        assert_eq!(on_loopback("10.0.0.1:9".parse().unwrap()).to_string(), "10.0.0.1:9");
+        assert_eq!(on_this_machine("0.0.0.0:8080".parse().unwrap()).to_string(), "127.0.0.1:8080");
+        assert_eq!(on_this_machine("[::]:1".parse().unwrap()).to_string(), "[::1]:1");
+        assert_eq!(on_this_machine("10.0.0.1:9".parse().unwrap()).to_string(), "10.0.0.1:9");
     }
 }

@@ -4,6 +4,7 @@
 //! is meant in `settings`; what happens is told as events to `output`.
 
 mod backup;
+mod completions;
 mod doctor;
 mod down;
 mod explain;
@@ -40,7 +41,7 @@ use std::process::ExitCode;
 
 /// One command that gives a team its QA figures: a test-metrics exporter, Prometheus and Grafana.
 #[derive(Debug, Parser)]
-#[command(name = "qastack", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "qastack", version, max_term_width = 100)]
 struct CommandLine {
     #[command(flatten)]
     globals: Globals,
@@ -96,6 +97,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
+    Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
 }
@@ -135,6 +137,7 @@ impl Command {
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
+            Self::Completions(_) => "completions",
             Self::Relay(_) => "relay",
         }
     }
@@ -160,6 +163,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,
+            Self::Completions(arguments) => completions::run(arguments, context).await,
             Self::Relay(arguments) => relay::run(arguments, context).await,
         }
     }

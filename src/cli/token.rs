@@ -91,7 +91,11 @@ pub async fn run(arguments: TokenArgs, context: &Context) -> Result<Answer> {
             let client = exporter.client(context).await?;
             let list = told(&client, client.get(client.url(&tokens)).await)?;
             let lines: Vec<String> = list.as_array().into_iter().flatten().map(line).collect();
-            Ok(Answer { text: lines.join("\n"), data: json!({ "tokens": list }), ..Answer::default() })
+            let text = match lines.is_empty() {
+                true => "no tokens but the administrator's; qastack token create NAME makes one".to_owned(),
+                false => lines.join("\n"),
+            };
+            Ok(Answer { text, data: json!({ "tokens": list }), ..Answer::default() })
         }
         Action::Revoke { token, exporter } => {
             let client = exporter.client(context).await?;

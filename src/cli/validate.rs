@@ -4,31 +4,83 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::output::Answer;
+use crate::packed;
+use crate::push::find::{Found, find};
 use crate::reports::{Counts, Limits, TestRun, Unreadable, Warning, read};
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
-/// Read a test report and say what is in it, without sending it
+/// The most that is unpacked: more is no report.
+const MOST: u64 = 4 << 30;
+
+/// Read test reports and say what is in them, without sending them
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// The report, in any format that is read: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Files, globs and directories, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
 }
 
 pub async fn run(arguments: ValidateArgs, _context: &Context) -> Result<Answer> {
-    let file = arguments.file;
+    let files = arguments.files;
     // Reading and parsing block; a thread of their own keeps Ctrl-C alive.
-    tokio::task::spawn_blocking(move || validate(&file))
-        .await
-        .map_err(|cause| Error::new(Code::Unexpected, format!("the report's reader stopped: {cause}")))?
+    tokio::task::spawn_blocking(move || match files.as_slice() {
+        [only] if !Path::new(only).is_dir() && !only.contains(['*', '?']) => validate(Path::new(only)),
+        _ => Ok(validate_all(find(&files))),
+    })
+    .await
+    .map_err(|cause| Error::new(Code::Unexpected, format!("the reports' reader stopped: {cause}")))?
+}
+
+/// Each file with what is in it, or why it cannot be used; one that cannot does not keep the others back.
+fn validate_all(found: Found) -> Answer {
+    let (mut told, mut data, mut warnings, mut unusable) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let missing = found.missing.into_iter().map(|(name, reason)| {
+        let error = Error::new(Code::ReportRejected, format!("{name}: {reason}"));
+        (name, Err(error))
+    });
+    let read = found.files.iter().map(|path| (path.display().to_string(), validate(path)));
+    for (file, answer) in missing.chain(read) {
+        let (answer, error) = match answer {
+            Ok(Answer { verdict: None, data, text, warnings, .. }) => (Some((data, text, warnings)), None),
+            Ok(Answer { verdict: Some(error), .. }) | Err(error) => (None, Some(error)),
+        };
+        if let Some((of_file, text, own)) = answer {
+            told.push(format!("{file}: {text}"));
+            warnings.extend(own.into_iter().map(|warning| format!("{file}: {warning}")));
+            let mut of_file = of_file;
+            of_file["file"] = json!(file);
+            data.push(of_file);
+        }
+        if let Some(error) = error {
+            unusable += 1;
+            told.push(error.to_string());
+            data.push(json!({ "file": file, "error": error.message() }));
+        }
+    }
+    let all = data.len();
+    let verdict = (unusable > 0).then(|| {
+        Error::new(Code::ReportRejected, format!("{unusable} of {all} files cannot be used"))
+            .hint("What is wrong with each of them stands above.")
+    });
+    Answer { data: json!({ "files": data }), text: told.join("\n"), warnings, verdict }
 }
 
 fn validate(file: &Path) -> Result<Answer> {
     let shown = file.display();
     let limits = Limits::default();
-    let bytes = std::fs::read(file).map_err(|cause| {
+    let is_list = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+    if is_list {
+        return Err(Error::new(
+            Code::ReportRejected,
+            format!("{shown} is a list of defects by its name, and no test report"),
+        )
+        .hint(format!("See what is in it with qastack import defects {shown} --dry-run.")));
+    }
+    let mut bytes = Vec::new();
+    packed::open(file).and_then(|content| content.take(MOST).read_to_end(&mut bytes)).map_err(|cause| {
         Error::new(Code::ReportRejected, format!("cannot read {shown}: {cause}")).hint("Name a file that exists.")
     })?;
     let run = read(&bytes, &limits).map_err(|unreadable| Error::from(unreadable).context(&shown))?;

@@ -50,6 +50,10 @@ pub enum Refusal {
     },
 }
 
+/// How a command is given a token.
+const TOKEN_HINT: &str = "Give one in QASTACK_TOKEN or with --token-file; qastack token create makes one. A stack's own \
+    is found where -p and -f name the stack; the project of the reports is --report-project.";
+
 impl Refusal {
     /// Whether the same call may succeed later, without anything being changed.
     pub fn is_passing(&self) -> bool {
@@ -92,8 +96,12 @@ impl Refusal {
     pub fn into_error(self, base: &Url) -> Error {
         match self {
             Self::Unreachable { cause } => {
+                let hint = match base.scheme() {
+                    "https" if cause.contains("corrupt message") => "It seems to speak without TLS: try http://.",
+                    _ => "Start it with qastack up, or name another with --url.",
+                };
                 Error::new(Code::ExporterUnreachable, format!("the exporter at {base} does not answer: {cause}"))
-                    .hint("Start it with qastack up, or name another with --url.")
+                    .hint(hint)
                     .retryable()
             }
             Self::Problem { status, code, detail, hint, retry_after } => {
@@ -102,11 +110,14 @@ impl Refusal {
                     422 if code.starts_with("store_") => Code::StoreDamaged,
                     401 | 403 => Code::TokenRefused,
                     404 => Code::Usage,
+                    409 if code == "taken" => Code::Usage,
                     400 | 409 | 413 | 415 | 422 => Code::ReportRejected,
                     507 => Code::StoreDamaged,
                     _ => Code::ExporterUnreachable,
                 };
                 let mut error = Error::new(code, detail);
+                // The exporter speaks to programs; whoever types a command gives the token in another way.
+                let hint = if status == 401 { Some(TOKEN_HINT.to_owned()) } else { hint };
                 if let Some(hint) = hint {
                     error = error.hint(hint);
                 }
@@ -237,9 +248,16 @@ impl Client {
     }
 }
 
-/// No answer, in words.
+/// No answer, in words: the last cause is the one that says something.
 pub(super) fn unreachable(error: reqwest::Error) -> Refusal {
-    Refusal::Unreachable { cause: chain(&error.without_url()) }
+    let error = error.without_url();
+    if error.is_timeout() {
+        return Refusal::Unreachable { cause: "no answer in time".to_owned() };
+    }
+    let last = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source()).last();
+    let text = last.map(ToString::to_string).unwrap_or_default();
+    let cause = text.split(" (os error").next().unwrap_or_default().to_lowercase();
+    Refusal::Unreachable { cause }
 }
 
 /// The document of an answer, or why there is none.

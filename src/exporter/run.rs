@@ -107,9 +107,7 @@ where
 
 /// Turns settings into what handlers use. A token file that cannot be read means that nothing is taken in.
 fn apply(mut loaded: LoadedServe, in_container: bool) -> Result<InForce> {
-    if in_container && loaded.settings.reading == Reading::Loopback {
-        loaded.settings.reading = Reading::Open;
-    }
+    loaded.settings.reading.get_or_insert(if in_container { Reading::Open } else { Reading::Loopback });
     let access = access(&loaded.settings);
     InForce::new(loaded, access).map_err(|(path, what)| Error::new(Code::SettingsInvalid, format!("{path}: {what}")))
 }

@@ -291,7 +291,7 @@ impl Exporter {
     /// # Errors
     /// 401 and 403 in words.
     pub fn authorize_reading(&self, asking: &Asking, project: Option<&str>) -> Result<(), Problem> {
-        let is_open = match self.in_force().settings.reading {
+        let is_open = match self.in_force().settings.reading.unwrap_or(Reading::Loopback) {
             Reading::Open => true,
             Reading::Loopback => asking.from_here,
             Reading::Token => false,

@@ -123,7 +123,8 @@ fn gitlab(env: &Variables<'_>) -> CiRun {
             (Some(pipeline), Some(job)) => Some(format!("{pipeline}/{job}")),
             (pipeline, _) => pipeline,
         },
-        job: env.get("CI_JOB_NAME"),
+        // A job that is split in parts is `unit 1/3`, and the part is its shard.
+        job: env.get("CI_JOB_NAME").map(|name| without_part(&name)),
         shard: env.get("CI_NODE_INDEX"),
         attempt: None,
         commit: env.get("CI_COMMIT_SHA"),
@@ -131,6 +132,18 @@ fn gitlab(env: &Variables<'_>) -> CiRun {
         base_branch: env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
         pull_request: env.get("CI_MERGE_REQUEST_IID"),
         url: env.get("CI_JOB_URL"),
+    }
+}
+
+fn without_part(job: &str) -> String {
+    let is_part = |end: &str| {
+        end.split_once('/').is_some_and(|(part, of)| {
+            [part, of].iter().all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+    };
+    match job.rsplit_once(' ') {
+        Some((name, end)) if is_part(end) => name.to_owned(),
+        _ => job.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file on its way: read, packed, sent, and what the exporter made of it.
 
 use crate::exporter::client::{Client, Refusal, Upload};
+use crate::packed;
 use crate::store::RunMeta;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,6 @@ use std::path::Path;
 
 /// Smaller bodies gain nothing by packing.
 const WORTH_PACKING: usize = 1024;
-
-/// How files of gzip and of zstd begin.
-const PACKED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +73,8 @@ impl Parcel {
     pub fn pack(file: &Path, bytes: Vec<u8>, project: &str, meta: &RunMeta) -> io::Result<Self> {
         let key = idempotency_key(project, meta, &bytes);
         // What is packed already goes as it is: the exporter knows it by its first bytes.
-        let packed = bytes.len() >= WORTH_PACKING && !PACKED.iter().any(|magic| bytes.starts_with(magic));
+        let packed =
+            bytes.len() >= WORTH_PACKING && ![packed::GZIP, packed::ZSTD].iter().any(|magic| bytes.starts_with(magic));
         let bytes = if packed { zstd::encode_all(&bytes[..], 3)? } else { bytes };
         let label = Label {
             file: file.display().to_string(),

@@ -2,10 +2,10 @@
 //!
 //! In a directory a file counts as a report by how its content begins, never by its name alone.
 
-use crate::reports::is_root;
+use crate::packed;
+use crate::reports::{is_root, text_of};
 use globset::{GlobBuilder, GlobMatcher};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
@@ -13,16 +13,22 @@ use walkdir::{DirEntry, WalkDir};
 /// Directories in which no report of this project lies.
 const SKIPPED: [&str; 6] = ["node_modules", "vendor", "site-packages", "bower_components", "__pycache__", "venv"];
 
+/// The link that Bazel leaves in a workspace to its reports.
+const BAZEL: &str = "bazel-testlogs";
+
 /// Levels of directories that are searched.
 const DEEPEST: usize = 16;
+
+/// How much of a file is looked at: a licence or a banner may stand before the first element.
+const HEAD: u64 = 64 * 1024;
 
 /// What the arguments mean.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The files, each once, in order.
     pub files: Vec<PathBuf>,
-    /// Arguments that name nothing.
-    pub missing: Vec<String>,
+    /// Arguments that name nothing, each with what is wrong with it.
+    pub missing: Vec<(String, &'static str)>,
 }
 
 /// Finds what the arguments name below the working directory; without arguments, every report below it.
@@ -34,26 +40,21 @@ pub fn find(arguments: &[String]) -> Found {
     }
     for argument in arguments {
         let path = Path::new(argument);
-        let before = files.len();
-        let known = if path.is_dir() {
-            files.extend(reports_below(path));
-            files.len() > before
+        let (found, otherwise) = if path.is_dir() {
+            (reports_below(path), "there is no test report in this directory")
         } else if path.exists() {
             // Named outright: whether it is a report is for the exporter to say.
-            files.insert(path.to_owned());
-            true
+            (vec![path.to_owned()], "")
         } else {
             match matching(argument) {
-                Some(found) if !found.is_empty() => {
-                    files.extend(found);
-                    true
-                }
-                _ => false,
+                Some(found) => (found, "no file is named like this"),
+                None => (Vec::new(), "there is no such file"),
             }
         };
-        if !known {
-            missing.push(argument.clone());
+        if found.is_empty() {
+            missing.push((argument.clone(), otherwise));
         }
+        files.extend(found);
     }
     Found { files: files.into_iter().collect(), missing }
 }
@@ -62,15 +63,26 @@ fn reports_below(directory: &Path) -> Vec<PathBuf> {
     walk(directory).filter(|path| looks_like_a_report(path)).collect()
 }
 
+/// The files below a directory. Links to files are followed, since reports are often linked to; of links to
+/// directories only Bazel's, which has its reports nowhere else.
 fn walk(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    below(directory)
+        .flat_map(|entry| {
+            let is_linked_directory = entry.path_is_symlink() && entry.file_name() == BAZEL && entry.path().is_dir();
+            let linked = is_linked_directory.then(|| below(entry.path()).collect::<Vec<_>>());
+            std::iter::once(entry).chain(linked.into_iter().flatten())
+        })
+        .filter(|entry| entry.file_type().is_file() || (entry.path_is_symlink() && entry.path().is_file()))
+        .map(|entry| entry.path().strip_prefix("./").unwrap_or(entry.path()).to_owned())
+}
+
+fn below(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     WalkDir::new(directory)
         .max_depth(DEEPEST)
         .sort_by_file_name()
         .into_iter()
         .filter_entry(|entry| entry.depth() == 0 || !is_skipped(entry))
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .map(|entry| entry.path().strip_prefix("./").unwrap_or(entry.path()).to_owned())
 }
 
 fn is_skipped(entry: &DirEntry) -> bool {
@@ -96,22 +108,30 @@ fn matching(pattern: &str) -> Option<Vec<PathBuf>> {
 }
 
 fn looks_like_a_report(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if !["xml", "trx", "json", "jsonl", "ndjson"].contains(&extension.as_str()) {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    // What is packed bears the name of what is in it, and one more ending.
+    let inner = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let ending = inner.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if !["xml", "trx", "json", "jsonl", "ndjson"].contains(&ending) {
         return false;
     }
     let Ok(head) = head_of(path) else { return false };
-    if extension == "xml" || extension == "trx" { is_report_xml(&head) } else { is_report_json(&head) }
+    match ending {
+        "xml" | "trx" => is_report_xml(&head)
+            .unwrap_or_else(|| ["test", "junit", "report", "result"].iter().any(|word| inner.contains(word))),
+        _ => is_report_json(&head),
+    }
 }
 
 fn head_of(path: &Path) -> io::Result<String> {
     let mut head = Vec::new();
-    File::open(path)?.take(4096).read_to_end(&mut head)?;
-    Ok(String::from_utf8_lossy(&head).into_owned())
+    packed::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(text_of(&head))
 }
 
-/// The first element decides, behind declarations and comments.
-fn is_report_xml(head: &str) -> bool {
+/// The first element decides, behind declarations and comments. Where there is none, the file is empty or was cut off, and
+/// only its name says what it was to be.
+fn is_report_xml(head: &str) -> Option<bool> {
     let mut rest = head;
     while let Some((_, after)) = rest.split_once('<') {
         rest = after;
@@ -119,18 +139,19 @@ fn is_report_xml(head: &str) -> bool {
             rest = rest.split_once("-->").map_or("", |(_, after)| after);
         } else if !rest.starts_with(['?', '!']) {
             let end = rest.find(|c: char| c.is_whitespace() || c == '>' || c == '/').unwrap_or(rest.len());
-            return is_root(&rest[..end]);
+            return Some(is_root(&rest[..end]));
         }
     }
-    false
+    None
 }
 
 fn is_report_json(head: &str) -> bool {
     let compact: String = head.chars().filter(|c| !c.is_whitespace()).collect();
     let has = |text: &str| compact.contains(text);
-    let ctrf = has("\"results\":{") && (has("\"tool\":{") || has("\"summary\":{"));
+    let ctrf = has("\"results\":{") && ["\"tool\":{", "\"summary\":{", "\"tests\":["].into_iter().any(has);
     let playwright = compact.starts_with("{\"config\":{") && (has("\"projects\":[") || has("playwright"));
-    let go_test = compact.starts_with('{') && has("\"Action\":\"") && has("\"Package\":\"");
+    // The go command's own words may stand before the first event.
+    let go_test = has("{\"") && has("\"Action\":\"") && has("\"Package\":\"");
     ctrf || playwright || go_test
 }
 
@@ -201,5 +222,56 @@ mod tests {
         let directory = directory(&[("empty/readme.txt", "x")]);
         let (found, missing) = names(&directory, &["none.xml", "*.none", "empty"]);
         assert_eq!((found.len(), missing), (0, 3));
+    }
+
+    #[test]
+    fn what_adds_nothing_new_is_found_all_the_same() {
+        let directory = directory(&[("target/TEST-a.xml", "<testsuite/>")]);
+        for arguments in [["target", "target"], ["target/TEST-a.xml", "target"], ["target", "target/*.xml"]] {
+            assert_eq!(names(&directory, &arguments), (vec!["target/TEST-a.xml".to_owned()], 0), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_found_however_it_begins_and_one_that_was_cut_off_by_its_name() {
+        let utf_16: Vec<u8> = "\u{feff}<testsuite/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let event = "{\"Action\":\"start\",\"Package\":\"p\"}\n";
+        let comment = format!("<!-- {} --><testsuites/>", "licence ".repeat(700));
+        let tests = format!("{{\"results\":{{\"tests\":[{}", "{\"name\":\"x\",\"status\":\"failed\"},".repeat(300));
+        let directory = directory(&[
+            ("banner.json", &format!("# example.com/p\n{event}")),
+            ("mark.json", &format!("\u{feff}{event}")),
+            ("comment.xml", &comment),
+            ("ctrf.json", &tests),
+            ("TEST-empty.xml", ""),
+            ("TEST-cut.xml", "<?xml version='1.0'?>\n"),
+            ("settings.xml", ""),
+        ]);
+        std::fs::write(directory.path().join("wide.xml"), utf_16).unwrap();
+        let packed = zstd::encode_all(&b"<testsuite/>"[..], 1).unwrap();
+        std::fs::write(directory.path().join("packed.xml.zst"), packed).unwrap();
+        std::os::unix::fs::symlink("comment.xml", directory.path().join("link.xml")).unwrap();
+        let found = names(&directory, &[""]).0;
+        let expected = [
+            "TEST-cut.xml",
+            "TEST-empty.xml",
+            "banner.json",
+            "comment.xml",
+            "ctrf.json",
+            "link.xml",
+            "mark.json",
+            "packed.xml.zst",
+            "wide.xml",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn of_links_to_directories_only_bazels_is_followed() {
+        let directory = directory(&[("out/t/test.xml", "<testsuites/>"), ("work/readme", "")]);
+        for link in ["bazel-testlogs", "bazel-out"] {
+            std::os::unix::fs::symlink("../out", directory.path().join("work").join(link)).unwrap();
+        }
+        assert_eq!(names(&directory, &["work"]).0, ["work/bazel-testlogs/t/test.xml"]);
     }
 }

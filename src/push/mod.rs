@@ -3,6 +3,7 @@
 //! It speaks to the exporter over HTTP only. A job must never fail because the exporter is away: what cannot be
 //! delivered is kept in the spool and goes with the next push.
 
+pub mod attempts;
 pub mod backlog;
 pub mod ci;
 pub mod deliver;

@@ -31,13 +31,13 @@ mod tests_state;
 mod trend;
 
 pub use buckets::{DayBucket, DayCounts, Recoveries};
-pub use code::{CodeOutcomes, FlakyFailure};
+pub use code::{CodeOutcomes, FlakyFailure, Told};
 pub use day::{Day, Window};
 pub use defects::{Classification, Defect, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
 pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
 pub use histogram::DurationHistogram;
 pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts, recovered};
-pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, wilson_lower_bound};
+pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, rank_unsure, wilson_lower_bound};
 pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, RunSums, Standing};
 pub use tests_state::{FlakeEvent, FlakeKind, TestDay, TestState};
 pub use trend::{TrendPoint, has_a_past, trend};

@@ -1,7 +1,7 @@
 //! A project's state: reports are folded in one at a time, sums for any window come out.
 
 use super::buckets::{DayBucket, DayCounts};
-use super::code::{CodeOutcomes, FlakyFailure};
+use super::code::{CodeOutcomes, FlakyFailure, Told};
 use super::day::{Day, Window};
 use super::defects::DefectSums;
 use super::figures::WindowSums;
@@ -32,6 +32,8 @@ pub struct Observation {
 pub struct ReportFacts<'a> {
     /// Its number; unique in the store.
     pub id: i64,
+    /// The number of its run, from 1.
+    pub run_id: i64,
     /// When the run was, in seconds since 1970.
     pub at: i64,
     /// The branch.
@@ -352,6 +354,7 @@ impl ProjectState {
     fn moment(&mut self, rules: &CompiledRules, report: &ReportFacts<'_>) -> Moment {
         Moment {
             report: report.id,
+            run: report.run_id,
             at: report.at,
             day: Day::of(report.at),
             label: self.sums.label(rules.scope.label(report.branch, report.default_branch)),
@@ -434,6 +437,7 @@ impl ProjectState {
 /// When and where the report that is being folded was made.
 struct Moment {
     report: i64,
+    run: i64,
     at: i64,
     day: Day,
     label: u16,
@@ -458,22 +462,16 @@ pub fn recovered(newest: &mut Option<i64>, red_since: &mut Option<i64>, at: i64,
 /// Compares a report with what others said about the same code. Within one report, only a test's last record
 /// counts: reruners write earlier ones that look passed and are not.
 fn compare(code: &mut CodeOutcomes, observations: &[Observation], moment: &Moment) -> Vec<FlakyFailure> {
-    let mut flaky = Vec::new();
+    let mut told = Told { report: moment.report, ..Told::default() };
     for (index, observation) in observations.iter().enumerate() {
         let is_last = observations.get(index + 1).is_none_or(|next| next.test != observation.test);
-        if !is_last {
-            continue;
-        }
         match observation.outcome {
+            _ if !is_last => {}
             Outcome::Skipped => {}
-            Outcome::Passed => flaky.extend(code.passed(observation.test)),
-            Outcome::Failed | Outcome::Error => flaky.extend(code.failed(FlakyFailure {
-                test: observation.test,
-                day: moment.day,
-                report: moment.report,
-                label: moment.label,
-            })),
+            Outcome::Passed => told.passed.push(observation.test),
+            Outcome::Failed | Outcome::Error => told.failed.push(observation.test),
         }
     }
-    flaky
+    let Moment { day, report, label, .. } = *moment;
+    code.add(moment.run, told, |test| FlakyFailure { test, day, report, label })
 }

@@ -13,6 +13,7 @@ const TESTS: u32 = 6;
 #[derive(Debug, Clone)]
 struct Report {
     id: i64,
+    run: i64,
     day: i32,
     branch: &'static str,
     attempt: u32,
@@ -28,10 +29,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_report()(day in TODAY - 40..=TODAY, branch in prop::sample::select(vec!["main", "release/1", "feature/x"]), attempt in 1..3u32,
+    fn any_report()(run in 1..9i64, day in TODAY - 40..=TODAY, branch in prop::sample::select(vec!["main", "release/1", "feature/x"]), attempt in 1..3u32,
         code in prop::option::of(0..4u8), mut observations in prop::collection::vec(any_observation(), 0..8)) -> Report {
         observations.sort_by_key(|observation| observation.test);
-        Report { id: 0, day, branch, attempt, code, observations }
+        Report { id: 0, run, day, branch, attempt, code, observations }
     }
 }
 
@@ -63,6 +64,7 @@ fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
     for report in reports {
         let facts = ReportFacts {
             id: report.id,
+            run_id: report.run,
             at: Day(report.day).start() + 3600,
             branch: Some(report.branch),
             default_branch: "main",
@@ -91,10 +93,21 @@ fn by_definition(reports: &[Report], rules: &CompiledRules) -> (BTreeMap<&'stati
     };
     let counted: Vec<&Report> = reports.iter().filter(counts).collect();
     let last_of = |report: &Report, test: u32| report.observations.iter().rfind(|one| one.test == test).copied();
-    let passes_elsewhere = |code: Option<u8>, test: u32| {
-        code.is_some()
+    let tests_of = |report: &Report, wanted: fn(Outcome) -> bool| -> BTreeSet<u32> {
+        (0..TESTS).filter(|&test| last_of(report, test).is_some_and(|one| wanted(one.outcome))).collect()
+    };
+    // In a report of the same run only the failed tests tried again are the same code twice.
+    let tries_again = |one: &Report, other: &Report| {
+        let tests = tests_of(one, Outcome::is_decisive);
+        tests.len() < tests_of(other, Outcome::is_decisive).len()
+            && tests.is_subset(&tests_of(other, Outcome::is_failure))
+    };
+    let passes_elsewhere = |report: &Report, test: u32| {
+        report.code.is_some()
             && counted.iter().any(|other| {
-                other.code == code && last_of(other, test).is_some_and(|one| one.outcome == Outcome::Passed)
+                other.code == report.code
+                    && (other.run != report.run || tries_again(other, report))
+                    && last_of(other, test).is_some_and(|one| one.outcome == Outcome::Passed)
             })
     };
     let in_window = |report: &&&Report| report.day > TODAY - 14;
@@ -113,7 +126,7 @@ fn by_definition(reports: &[Report], rules: &CompiledRules) -> (BTreeMap<&'stati
         }
         for test in 0..TESTS {
             let failed = last_of(report, test).is_some_and(|one| one.outcome.is_failure());
-            if failed && passes_elsewhere(report.code, test) {
+            if failed && passes_elsewhere(report, test) {
                 flaky_executions += 1;
                 of_tests.entry("noisy").or_default().insert(test);
             }
@@ -184,6 +197,7 @@ fn a_test_that_always_fails_is_broken_and_not_flaky_even_when_its_rerunner_says_
     let record = |outcome| Observation { test: 0, outcome, flaky: false, microseconds: None };
     let report = |id, code| Report {
         id,
+        run: id,
         day: TODAY,
         branch: "main",
         attempt: 1,
@@ -203,6 +217,7 @@ fn a_test_that_always_fails_is_broken_and_not_flaky_even_when_its_rerunner_says_
 fn a_skip_is_never_half_of_a_flake() {
     let report = |id, outcome| Report {
         id,
+        run: id,
         day: TODAY,
         branch: "main",
         attempt: 1,

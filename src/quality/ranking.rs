@@ -40,6 +40,12 @@ pub fn rank_flaky(state: &ProjectState, window: Window, minimum_sample: u32, lim
     rank(state, window, u64::from(minimum_sample), limit, chosen, |sum| wilson_lower_bound(sum.flaky, sum.decisive))
 }
 
+/// The flaky tests of a window that have fewer decisive executions than it takes to be ranked, in the same order.
+pub fn rank_unsure(state: &ProjectState, window: Window, minimum_sample: u32, limit: usize) -> Vec<Ranked> {
+    let few = |test: &TestState| test.is_flaky(window) && counts(0, test, window).decisive < u64::from(minimum_sample);
+    rank(state, window, 0, limit, few, |sum| wilson_lower_bound(sum.flaky, sum.decisive))
+}
+
 /// The tests that failed each time they were decided in a window, by how often they did.
 pub fn rank_broken(state: &ProjectState, window: Window, limit: usize) -> Vec<Ranked> {
     rank(state, window, 1, limit, |test| test.is_broken(window), |sum| sum.failed as f64)

@@ -127,6 +127,7 @@ mod tests {
             .collect();
         let facts = ReportFacts {
             id,
+            run_id: id,
             at: Day(day).start() + NOON,
             branch: Some("main"),
             default_branch: "main",

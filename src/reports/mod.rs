@@ -83,6 +83,11 @@ pub fn is_root(name: &str) -> bool {
     junit::is_root(name) || dotnet::format_of(name).is_some()
 }
 
+/// The text that a report begins with, whatever its encoding.
+pub fn text_of(head: &[u8]) -> String {
+    decode::decode(head).map(|decoded| decoded.text.into_owned()).unwrap_or_default()
+}
+
 /// Says what the file looks like instead, where that is easy to tell.
 fn unknown(text: &str) -> Unreadable {
     let found = match text.trim_start() {

@@ -24,7 +24,7 @@ pub struct ServeSettings {
     pub admin_token_file: Option<PathBuf>,
     /// Who may read the pages, the badges, and figures and lists over the API; `/metrics` is open to whoever reaches
     /// the port.
-    pub reading: Reading,
+    pub reading: Option<Reading>,
     /// Whether sample reports show until the first real input.
     pub sample_data: bool,
     /// How the figures are computed.
@@ -44,7 +44,7 @@ impl Default for ServeSettings {
             data_dir: None,
             allowed_hosts: Vec::new(),
             admin_token_file: None,
-            reading: Reading::Loopback,
+            reading: None,
             sample_data: true,
             figures: FiguresSettings::default(),
             uploads: UploadSettings::default(),
@@ -60,8 +60,8 @@ impl Default for ServeSettings {
 pub enum Reading {
     /// Whoever reaches the port.
     Open,
-    /// Whoever asks from this machine; everybody else needs a token, as with `token`. Within a container nobody seems
-    /// to ask from this machine, and whoever publishes the port decides: there it is `open`.
+    /// Whoever asks from this machine; everybody else needs a token, as with `token`. The default, but in a container:
+    /// there nobody seems to ask from this machine, whoever publishes the port decides, and the default is `open`.
     Loopback,
     /// Holders of a token with the scope `read`.
     Token,

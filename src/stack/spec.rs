@@ -221,7 +221,11 @@ pub(super) fn exporter_config(
         allowed_hosts,
         // What others can reach is read with a token alone. A process sees by itself who asks from this machine; in a
         // container nobody seems to.
-        reading: (listen.is_none() && !published.is_loopback()).then_some(Reading::Token),
+        reading: match listen {
+            None => (!published.is_loopback()).then_some(Reading::Token),
+            // Said outright, since the machine may be a container itself, where it would be open by default.
+            Some(_) => Some(Reading::Loopback),
+        },
     };
     // Plain maps, lists and text always serialise.
     serde_yaml::to_string(&config).unwrap_or_default()

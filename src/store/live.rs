@@ -101,6 +101,7 @@ impl FoldableReport {
     fn facts<'a>(&'a self, default_branch: &'a str) -> ReportFacts<'a> {
         ReportFacts {
             id: self.id,
+            run_id: self.run,
             at: self.at,
             branch: self.branch.as_deref(),
             default_branch,

@@ -9,6 +9,7 @@ use crate::exit_code::Code;
 use crate::exporter::client::Client;
 use crate::lifecycle;
 use crate::output::Answer;
+use crate::push::attempts::run_of;
 use crate::push::backlog::{self, Backlog};
 use crate::push::ci::{self, Environment};
 use crate::push::deliver::{Kind, Parcel};
@@ -148,9 +149,10 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
     }
     let environment: Environment = std::env::vars().collect();
     let meta = arguments.run.meta(&environment);
-    let missing = found.missing.into_iter().map(|name| {
-        let reason = "there is no such file, and no report below it".to_owned();
-        Delivery { file: name, kind: Kind::Report, end: End::Unreadable(reason) }
+    let missing = found.missing.into_iter().map(|(name, reason)| Delivery {
+        file: name,
+        kind: Kind::Report,
+        end: End::Unreadable(reason.to_owned()),
     });
     // Trouble with the spool must not keep back what can be delivered.
     let (right, backlog) = match push.turn(Duration::ZERO).await {
@@ -203,7 +205,7 @@ impl Push {
 
     async fn deliver(&self, path: &Path, meta: &RunMeta) -> Delivery {
         let packing = tokio::task::spawn_blocking({
-            let (path, project, meta) = (PathBuf::from(path), self.project.clone(), meta.clone());
+            let (path, project, meta) = (PathBuf::from(path), self.project.clone(), run_of(path, meta));
             move || Parcel::pack(&path, std::fs::read(&path)?, &project, &meta)
         });
         let end = match packing.await.map_err(std::io::Error::other).flatten() {

@@ -142,11 +142,13 @@ pub struct Context<'a> {
     pub rules: &'a Rules,
     /// The figures of the days before, the last ones as of now.
     pub trend: &'a [TrendPoint],
+    /// Reports of the window that are held out.
+    pub held_out: u64,
 }
 
 /// Shows a figure.
 pub fn show(figure: &Figure, context: &Context<'_>) -> Shown {
-    let Context { project, now, rules, trend } = *context;
+    let Context { project, now, rules, trend, held_out } = *context;
     let text = words::value(figure);
     let (value, unit) = match (figure.value, text.rsplit_once('\u{a0}')) {
         (Some(_), Some((value, unit))) if figure.name.unit() == Unit::Ratio => (value.to_owned(), unit.to_owned()),
@@ -160,11 +162,7 @@ pub fn show(figure: &Figure, context: &Context<'_>) -> Shown {
         value,
         unit,
         verdict: verdict(figure.name, figure.value),
-        made_of: if figure.value.is_some() {
-            words::made_of(figure, rules)
-        } else {
-            nothing_of(figure.name).to_owned()
-        },
+        made_of: if figure.value.is_some() { words::made_of(figure, rules) } else { nothing_of(figure.name, held_out) },
         window: words::window(figure, now),
         change: figure.value.zip(before).map(|(now, before)| change(figure.name, now, before)),
         chart: chart_of(figure.name, past, rules),
@@ -173,8 +171,8 @@ pub fn show(figure: &Figure, context: &Context<'_>) -> Shown {
 }
 
 /// Why a figure has no value.
-fn nothing_of(name: FigureName) -> &'static str {
-    match name {
+fn nothing_of(name: FigureName, held_out: u64) -> String {
+    let why = match name {
         FigureName::DefectLeakage | FigureName::RemovalEfficiency => "no valid defect in the window",
         FigureName::OpenDefects => "no defect is known",
         FigureName::OpenDefectAge => "no defect is open",
@@ -183,8 +181,13 @@ fn nothing_of(name: FigureName) -> &'static str {
         FigureName::TestDurationP50 | FigureName::TestDurationP95 | FigureName::RunDurationP95 => {
             "no duration is known"
         }
+        _ if held_out > 0 => {
+            let reports = words::counted(held_out, "report", "reports");
+            return format!("{reports} of the window held out as an outage, and no other");
+        }
         _ => "no test was run in the window",
-    }
+    };
+    why.to_owned()
 }
 
 fn chart_of(name: FigureName, trend: &[TrendPoint], rules: &Rules) -> Option<LineChart> {

@@ -119,11 +119,11 @@ fn make(view: &View<'_>) -> Result<Overview, StoreError> {
         .filter(|one| project.is_none_or(|key| one.key == key))
         .collect();
     let trend = view.reader.trend(project, now, rules.flake_window_days.min(14) + 1)?;
-    let context = Context { project, now, rules, trend: &trend };
     let sums = match project.and_then(|key| view.snapshot.projects.get(key)) {
         Some(one) => one.sums.window(now, rules),
         None => view.snapshot.window(now),
     };
+    let context = Context { project, now, rules, trend: &trend, held_out: sums.executions.held_out_reports };
     let mut shown: Vec<Shown> = figures(&sums, rules).iter().map(|figure| judged::show(figure, &context)).collect();
     let others = shown.split_off(2);
     // Lists are of one project: of the only one, where there is one.

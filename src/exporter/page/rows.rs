@@ -148,7 +148,7 @@ pub struct TestRow {
     pub to: String,
     /// What it is called.
     pub test: TestName,
-    /// `flaky`, `broken`, `stable` or `unseen`.
+    /// `flaky`, `broken`, `stable`, `skipped` where it was never decided, or `unseen`.
     pub verdict: &'static str,
     /// Decisive executions in the window.
     pub decisive: String,
@@ -199,6 +199,7 @@ pub fn verdict(test: &TestSummary) -> &'static str {
     match (test.is_flaky, test.is_broken, test.decisive) {
         (true, ..) => "flaky",
         (_, true, _) => "broken",
+        (.., 0) if test.last_seen_at.is_some() => "skipped",
         (.., 0) => "unseen",
         _ => "stable",
     }

@@ -58,6 +58,8 @@ struct RankingPage {
     /// Whether the tests are ranked by their duration, and not by what they did.
     by_duration: bool,
     tests: Vec<TestRow>,
+    /// Those that could be there if they had run more often.
+    unsure: Vec<TestRow>,
     page: usize,
 }
 
@@ -149,7 +151,7 @@ async fn ranking(
         let project = view.project()?;
         let (rules, days) = (view.rules(), words::counted(u64::from(view.rules().flake_window_days), "day", "days"));
         let (tab, heading, about, nothing) = match ranking {
-            Ranking::Flaky => (
+            Ranking::Flaky | Ranking::Unsure => (
                 Tab::Flaky,
                 "Flaky tests",
                 format!(
@@ -173,6 +175,10 @@ async fn ranking(
             ),
         };
         let tests = view.reader.ranked(project, ranking, view.now, PAGE)?;
+        let unsure = match ranking {
+            Ranking::Flaky => view.reader.ranked(project, Ranking::Unsure, view.now, PAGE)?,
+            _ => Vec::new(),
+        };
         Ok(RankingPage {
             frame: view.frame(format!("{heading} of {project}"), tab),
             heading,
@@ -180,6 +186,7 @@ async fn ranking(
             nothing,
             by_duration: ranking == Ranking::Slowest,
             tests: TestRow::all(project, &tests),
+            unsure: TestRow::all(project, &unsure),
             page: PAGE,
         })
     })

@@ -3,6 +3,7 @@
 use super::Reader;
 use crate::quality::{
     Day, FlakeEvent, FlakeKind, ProjectState, Ranked, TestState, Window, counts, rank_broken, rank_flaky, rank_slowest,
+    rank_unsure,
 };
 use crate::store::error::StoreError;
 use crate::store::index::from_hexadecimal;
@@ -25,6 +26,8 @@ const REPORTS_OF_A_TEST: usize = 1_000;
 pub enum Ranking {
     /// Flaky tests with the minimum sample, by the Wilson lower bound of their flaky share.
     Flaky,
+    /// Flaky tests without the minimum sample, in the same order.
+    Unsure,
     /// Tests that failed each time, by how often they did.
     Broken,
     /// All tests, by their mean duration.
@@ -50,6 +53,7 @@ impl Reader<'_> {
             let state = &project.state;
             let ranked = match ranking {
                 Ranking::Flaky => rank_flaky(state, window, rules.minimum_sample, limit),
+                Ranking::Unsure => rank_unsure(state, window, rules.minimum_sample, limit),
                 Ranking::Broken => rank_broken(state, window, limit),
                 Ranking::Slowest => rank_slowest(state, window, limit),
             };

@@ -253,3 +253,54 @@ fn an_outage_is_held_out_and_says_so_and_one_failure_less_is_a_result() {
     push(&served, &[], &[&["bad-day.xml"][..], &of_run("3")].concat());
     assert_eq!(flake_rate(&served), (15.0, 20.0));
 }
+
+/// A push of one run on one commit.
+fn push_run(served: &Served, run: &str, files: &[&str]) {
+    push(served, &[], &[files, &["--run", run, "--commit", "abc", "--branch", "main"]].concat());
+}
+
+#[test]
+fn what_differs_between_two_places_of_one_run_is_no_noise() {
+    let served = Served::start();
+    // One test fails under one of two interpreters, each with a report of its own: it is as broken as can be.
+    served.write("py39.xml", &report(&[&passed("adds"), &failed("pays")]));
+    served.write("py313.xml", &report(&[&passed("adds"), &passed("pays")]));
+    push_run(&served, "1", &["py39.xml", "py313.xml"]);
+    assert_eq!(flake_rate(&served), (0.0, 2.0));
+    // The failed one tried again in a report of its own is the same code twice.
+    served.write("again.xml", &report(&[&passed("pays")]));
+    push_run(&served, "1", &["again.xml"]);
+    assert_eq!(flake_rate(&served), (1.0, 2.0));
+}
+
+#[test]
+fn another_run_of_the_same_commit_is_the_same_code_twice() {
+    let served = Served::start();
+    served.write("failed.xml", &report(&[&passed("adds"), &failed("pays")]));
+    served.write("passed.xml", &report(&[&passed("adds"), &passed("pays")]));
+    push_run(&served, "1", &["failed.xml"]);
+    push_run(&served, "2", &["passed.xml"]);
+    assert_eq!(flake_rate(&served), (1.0, 2.0));
+}
+
+#[test]
+fn attempts_that_bazel_kept_are_tries_of_the_same_tests() {
+    let served = Served::start();
+    served.write("bazel-testlogs/cart/test_attempts/attempt_1.xml", &report(&[&passed("adds"), &failed("pays")]));
+    served.write("bazel-testlogs/cart/test.xml", &report(&[&passed("adds"), &passed("pays")]));
+    push_run(&served, "1", &["bazel-testlogs"]);
+    assert_eq!(flake_rate(&served), (1.0, 2.0));
+}
+
+#[test]
+fn an_empty_token_file_is_no_leave_to_use_another_token() {
+    let served = Served::start();
+    served.write("empty", "\n");
+    served.write("report.xml", &report(&[&passed("adds")]));
+    let refused = served.json(&["push", "--token-file", "empty", "report.xml"], 2);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("the token file empty is empty"), "{refused}");
+    served.write("wrong", "not-the-token");
+    let refused = served.json(&["push", "--token-file", "wrong", "report.xml"], 14);
+    let told = refused.to_string();
+    assert!(told.contains("QASTACK_TOKEN or with --token-file"), "{told}");
+}

@@ -42,3 +42,25 @@ fn a_report_without_tests_ends_with_12_and_still_shows_what_it_says() {
     assert_eq!((code, &envelope["ok"], &envelope["data"]["tests"]), (12, &json!(false), &json!(0)));
     assert_eq!(envelope["data"]["warnings"].as_array().expect("warnings").len(), 2);
 }
+
+#[test]
+fn many_reports_are_validated_at_once_each_with_its_own_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).unwrap();
+    write("good.xml", b"<testsuite name='a'><testcase classname='c' name='t'/></testsuite>");
+    write("packed.xml.zst", &zstd::encode_all(&b"<testsuite><testcase name='t'/></testsuite>"[..], 1).unwrap());
+    write("TEST-cut.xml", b"<testsuite><testcase name='t'");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_qastack"))
+        .args(["validate", ".", "none.xml", "--json"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(12), "{output:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let files = answer["data"]["files"].as_array().unwrap();
+    let of =
+        |name: &str| files.iter().find(|file| file["file"] == name).unwrap_or_else(|| panic!("{name}: {answer:#}"));
+    assert_eq!((&of("good.xml")["tests"], &of("packed.xml.zst")["tests"]), (&1.into(), &1.into()));
+    assert!(of("TEST-cut.xml")["error"].is_string() && of("none.xml")["error"].is_string());
+    assert_eq!(answer["error"]["message"], "2 of 4 files cannot be used");
+}

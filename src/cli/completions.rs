@@ -1,0 +1,29 @@
+//! `qastack completions`: what a shell needs to complete commands and flags.
+
+use super::{CommandLine, Context};
+use crate::error::{Error, Result};
+use crate::exit_code::Code;
+use crate::output::Answer;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use serde_json::json;
+
+/// Print the completions for a shell, such as: source <(qastack completions bash)
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Makes them from the commands themselves.
+///
+/// # Errors
+/// None that can happen.
+pub async fn run(arguments: CompletionsArgs, _context: &Context) -> Result<Answer> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "qastack", &mut script);
+    let script = String::from_utf8(script).map_err(|cause| Error::new(Code::Unexpected, cause.to_string()))?;
+    let data = json!({ "shell": arguments.shell.to_string(), "script": script });
+    Ok(Answer { data, text: script.trim_end().to_owned(), ..Answer::default() })
+}
