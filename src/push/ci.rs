@@ -358,9 +358,9 @@ mod tests {
             [("GITLAB_CI", "true"), ("CI_PIPELINE_ID", "9"), ("CI_JOB_NAME", "unit 1/3"), ("CI_NODE_INDEX", "1")];
         let branch =
             [&common[..], &[("CI_COMMIT_SHA", "abc"), ("CI_COMMIT_BRANCH", "main"), ("CI_JOB_URL", "u")]].concat();
-        assert_eq!(told(&branch), "gitlab:9 unit 1/3 1 - abc main - - u");
+        assert_eq!(told(&branch), "gitlab:9 unit 1 - abc main - - u");
         let numbered = [&branch[..], &[("CI_JOB_ID", "77")]].concat();
-        assert_eq!(told(&numbered), "gitlab:9/77 unit 1/3 1 - abc main - - u");
+        assert_eq!(told(&numbered), "gitlab:9/77 unit 1 - abc main - - u");
         let request = [
             &common[..],
             &[
@@ -370,7 +370,7 @@ mod tests {
                 ("CI_COMMIT_REF_NAME", "refs/merge-requests/5/head"),
             ],
         ];
-        assert_eq!(told(&request.concat()), "gitlab:9 unit 1/3 1 - - x main 5 -");
+        assert_eq!(told(&request.concat()), "gitlab:9 unit 1 - - x main 5 -");
     }
 
     #[test]
