@@ -11,7 +11,7 @@ use crate::store::views::{ExplainedDeployment, ExplainedRecovery, Explanation, H
 use std::collections::HashSet;
 
 impl Reader<'_> {
-    /// Adds the runs of a window that count, the newest first.
+    /// Adds the runs of a window that count, and those that the infrastructure guard holds out, the newest first.
     pub(super) fn add_runs(
         &self,
         explanation: &mut Explanation,
@@ -30,14 +30,18 @@ impl Reader<'_> {
         let mut seen = HashSet::new();
         while let Some(row) = rows.next()? {
             let (run, branch): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
-            let standing = rules.standing(branch.as_deref(), row.get(2)?, read_sums(row, 3)?);
-            if standing != Standing::Counts || !seen.insert(run) {
+            if !seen.insert(run) {
                 continue;
             }
-            if explanation.runs.len() < limit {
-                explanation.runs.push(self.run_summary(run)?);
+            let (runs, left_out) = match rules.standing(branch.as_deref(), row.get(2)?, read_sums(row, 3)?) {
+                Standing::Counts => (&mut explanation.runs, &mut explanation.runs_left_out),
+                Standing::HeldOut => (&mut explanation.held_out, &mut explanation.held_out_left_out),
+                _ => continue,
+            };
+            if runs.len() < limit {
+                runs.push(self.run_summary(run)?);
             } else {
-                explanation.runs_left_out += 1;
+                *left_out += 1;
             }
         }
         Ok(())
@@ -58,15 +62,16 @@ impl Reader<'_> {
             let own = live.project_by_key(project).and_then(|(_, project)| project.default_branch.clone());
             own.unwrap_or_else(|| rules.rules.default_branch.clone())
         };
-        let mut recoveries = live::recoveries(self.connection, rules, (id, &default_branch), window)?;
-        recoveries.sort_by_key(|one| std::cmp::Reverse(one.green.1.abs_diff(one.red.1)));
         let room = limit.saturating_sub(explanation.recoveries.len());
-        explanation.left_out += recoveries.len().saturating_sub(room) as u64;
-        for recovery in recoveries.into_iter().take(room) {
+        let (slowest, all) = live::recoveries(self.connection, rules, (id, &default_branch), window, room)?;
+        explanation.left_out += all - slowest.len() as u64;
+        for recovery in slowest {
+            let (fingerprint, test) = self.identity(id, recovery.test)?;
             explanation.recoveries.push(ExplainedRecovery {
                 project: project.to_owned(),
-                test: self.identity(id, recovery.test)?.1,
-                seconds: recovery.green.1.abs_diff(recovery.red.1),
+                fingerprint,
+                test,
+                seconds: recovery.seconds(),
                 red: self.entry(recovery.red.0, recovery.test)?,
                 green: self.entry(recovery.green.0, recovery.test)?,
             });
