@@ -6,7 +6,6 @@ use super::model::{DefectReceipt, Deployment, NewDefects};
 use super::writer::{Applying, Work};
 use crate::quality::{CompiledRules, Day, Defect, Phase};
 use rusqlite::{Connection, OptionalExtension};
-use serde::Deserialize;
 use tokio::sync::oneshot::Sender;
 
 /// Defects that are being stored.
@@ -192,6 +191,6 @@ fn to_json(defect: &Defect) -> Result<String, StoreError> {
     serde_json::to_string(defect).map_err(|error| StoreError::Invalid { reason: format!("{}: {error}", defect.key) })
 }
 
-pub(super) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, StoreError> {
+pub(super) fn from_json(json: &str) -> Result<Defect, StoreError> {
     serde_json::from_str(json).map_err(|error| StoreError::Damaged { reason: format!("a defect: {error}") })
 }

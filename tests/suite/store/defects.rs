@@ -54,7 +54,7 @@ async fn the_pages_of_each_kind_are_those_of_all_defects_without_the_others() {
 fn only_days(path: &Path, days: RangeInclusive<i64>) {
     let rows = rusqlite::Connection::open(path).unwrap();
     let (first, last) = (NOON - days.end() * DAY - DAY / 2, NOON - days.start() * DAY + DAY / 2);
-    let sql = "UPDATE defect SET defect = 'x' WHERE created_at < ?1 OR created_at >= ?2";
+    let sql = "UPDATE defect SET defect = '7' WHERE created_at < ?1 OR created_at >= ?2";
     assert!(rows.execute(sql, (first, last)).unwrap() > 600);
 }
 
@@ -93,8 +93,9 @@ async fn an_explanation_and_a_search_read_the_newest_defects_and_say_how_many_ar
         assert_eq!((why.defects.len(), why.left_out), (5, known - 5), "{name:?}");
         assert!(store.read_blocking(|reader| reader.explain(name, None, NOON, 30)).is_err(), "they are unreadable");
     }
-    let found = store.read_blocking(|reader| reader.find_defects("shop", "größe", 21)).unwrap();
-    assert_eq!(found.len(), 21);
+    let found = |text| store.read_blocking(|reader| reader.find_defects("shop", text, 22));
+    assert_eq!(found("größe").unwrap().len(), 21, "the titles of the others are gone");
+    assert!(found("shop-0021").is_err(), "what is found is read");
 }
 
 #[tokio::test]
