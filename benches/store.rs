@@ -206,6 +206,9 @@ async fn queries(store: &Store) {
     store.read(|reader| reader.explain(FigureName::FlakeRate, None, NOW, 50)).await.unwrap();
     timed("explaining the flake rate", start.elapsed());
     let start = Instant::now();
+    store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOW, 50)).await.unwrap();
+    timed("explaining the recovery time", start.elapsed());
+    let start = Instant::now();
     store.read(|reader| reader.projects()).await.unwrap();
     timed("the list of projects", start.elapsed());
 }
