@@ -10,6 +10,11 @@ use crate::store::model::Deployment;
 use crate::store::views::{ExplainedDeployment, ExplainedRecovery, Explanation, HistoryEntry};
 use std::collections::HashSet;
 
+/// By the index of the time alone: in that of the project, all of its reports would have to be looked at and sorted.
+const RUNS: &str = "SELECT run.id, run.branch, run.attempt, run.decisive, run.failed \
+    FROM report AS r JOIN run ON run.id = r.run_id WHERE +r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
+    ORDER BY r.at DESC, r.id DESC";
+
 impl Reader<'_> {
     /// Adds the runs of a window that count, and those that the infrastructure guard holds out, the newest first.
     pub(super) fn add_runs(
@@ -20,11 +25,7 @@ impl Reader<'_> {
         window: Window,
         limit: usize,
     ) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT run.id, run.branch, run.attempt, run.decisive, run.failed \
-             FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
-             ORDER BY r.at DESC, r.id DESC",
-        )?;
+        let mut statement = self.connection.prepare_cached(RUNS)?;
         let end = window.last.start() + 86_400;
         let mut rows = statement.query((self.project_id(project)?, window.first.start(), end))?;
         let mut seen = HashSet::new();
@@ -122,5 +123,23 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreOptions;
+    use crate::store::schema::Place;
+
+    #[test]
+    fn the_runs_of_a_window_are_found_by_their_time_and_not_sorted() {
+        let connection = Place::new_memory().open_writer(&StoreOptions::default()).unwrap();
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {RUNS}")).unwrap();
+        let steps = plan.query_map((1, 2, 3), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<_> = steps.map(Result::unwrap).collect();
+        let expected =
+            ["SEARCH r USING INDEX report_by_time (at>? AND at<?)", "SEARCH run USING INTEGER PRIMARY KEY (rowid=?)"];
+        assert_eq!(steps, expected);
     }
 }
