@@ -5,9 +5,9 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its table and ends when it fails")]
 
-use qastack::quality::FigureName;
+use qastack::quality::{Defect, DefectKind, FigureName};
 use qastack::reports::{Attempt, Attempts, Execution, Format, Outcome, TestIdentity, TestPlace, TestRun};
-use qastack::store::{NewReport, Ranking, RunMeta, RunQuery, Store, StoreOptions};
+use qastack::store::{NewDefects, NewReport, Ranking, Reader, RunMeta, RunQuery, Store, StoreOptions};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,13 @@ async fn main() {
     row("1,000-case pushes one after the other, p50", milliseconds(one_by_one(&small).await));
     small_pushes(&small).await;
     small.close().await;
+
+    let tracked = Store::open(directory.path().join("defects.db"), StoreOptions::default()).unwrap();
+    row("100,000 defects into an empty store", seconds(defects(&tracked, "year", 300).await));
+    defect_lists(&tracked, "year");
+    defects(&tracked, "one day", i64::MAX).await;
+    defect_lists(&tracked, "one day");
+    tracked.close().await;
 
     let runs = std::env::var("QASTACK_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
     let path = directory.path().join("large.db");
@@ -52,6 +59,56 @@ async fn main() {
     let rules = qastack::quality::Rules { flake_window_days: 7, ..Default::default() };
     reopened.set_rules(rules).await.unwrap();
     row("folding all of it again under other rules", seconds(start.elapsed()));
+}
+
+/// Defects of a project, so many on each day; one of a thousand does not count, and one of ten is open.
+async fn defects(store: &Store, project: &str, a_day: i64) -> Duration {
+    let defect = |number: i64| Defect {
+        key: format!("SHOP-{number}"),
+        title: format!("The total of order {number} is wrong after a voucher was taken back"),
+        kind: "Bug".to_owned(),
+        severity: ["High", "Medium", "Low"][(number % 3) as usize].to_owned(),
+        status: if number % 10 == 0 { "Open" } else { "Done" }.to_owned(),
+        resolution: if number % 1_000 == 999 { "Duplicate" } else { "Fixed" }.to_owned(),
+        environment: if number % 7 == 0 { "production" } else { "staging" }.to_owned(),
+        component: "Checkout".to_owned(),
+        labels: vec!["checkout".to_owned(), "voucher".to_owned()],
+        url: format!("https://tracker.example.com/browse/SHOP-{number}"),
+        created_at: NOW - number / a_day * DAY,
+        resolved_at: (number % 10 != 0).then_some(NOW),
+        ..Defect::default()
+    };
+    let defects = (0..100_000).map(defect).collect();
+    let new = NewDefects { project: project.to_owned(), defects, bytes: 1, received_at: NOW };
+    let start = Instant::now();
+    store.upsert_defects(new).await.unwrap();
+    start.elapsed()
+}
+
+fn defect_lists(store: &Store, project: &str) {
+    let timed = |name: &str, asked: &dyn Fn(&Reader<'_>) -> usize| {
+        let ask = |_| {
+            let start = Instant::now();
+            let shown = store.read_blocking(|reader| Ok(asked(reader))).unwrap();
+            assert!(shown <= 50);
+            start.elapsed()
+        };
+        let mut took: Vec<Duration> = (0..5).map(ask).collect();
+        row(&format!("{project}: {name}"), milliseconds(quantile(&mut took, 0.5)));
+    };
+    let page = |reader: &Reader<'_>, kind, from| reader.defect_page(project, kind, from, 50).unwrap().defects.len();
+    timed("the first page of all defects", &|reader| page(reader, None, 0));
+    timed("the last page of all defects", &|reader| page(reader, None, 99_950));
+    timed("the first page of those in production", &|reader| page(reader, Some(DefectKind::Production), 0));
+    timed("the last page of those in production", &|reader| page(reader, Some(DefectKind::Production), 14_250));
+    timed("the first page of those that do not count", &|reader| page(reader, Some(DefectKind::Invalid), 0));
+    timed("the last page of those that do not count", &|reader| page(reader, Some(DefectKind::Invalid), 50));
+    let why = |reader: &Reader<'_>, name| reader.explain(name, Some(project), NOW, 50).unwrap().defects.len();
+    timed("explaining the open defects", &|reader| why(reader, FigureName::OpenDefects));
+    timed("explaining the leakage", &|reader| why(reader, FigureName::DefectLeakage));
+    let find = |reader: &Reader<'_>, text| reader.find_defects(project, text, 10).unwrap().len();
+    timed("a search that finds ten at once", &|reader| find(reader, "voucher"));
+    timed("a search that finds nothing", &|reader| find(reader, "unheard of"));
 }
 
 async fn large_run(store: &Store, run: &str) -> Duration {
@@ -148,6 +205,9 @@ async fn queries(store: &Store) {
     let start = Instant::now();
     store.read(|reader| reader.explain(FigureName::FlakeRate, None, NOW, 50)).await.unwrap();
     timed("explaining the flake rate", start.elapsed());
+    let start = Instant::now();
+    store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOW, 50)).await.unwrap();
+    timed("explaining the recovery time", start.elapsed());
     let start = Instant::now();
     store.read(|reader| reader.projects()).await.unwrap();
     timed("the list of projects", start.elapsed());

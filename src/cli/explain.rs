@@ -18,7 +18,7 @@ pub struct ExplainArgs {
     /// The project [default: all of them together]
     #[arg(long, env = "QASTACK_PUSH__PROJECT", value_name = "NAME")]
     report_project: Option<String>,
-    /// The most tests or defects that are listed
+    /// The most of each that are listed: tests or defects, runs, recoveries
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 }
@@ -99,6 +99,9 @@ fn in_words(explanation: &Value) -> String {
     for run in list("held_out") {
         lines.push(format!("  held out as an outage: run {} of {}", text(&run["id"]), text(&run["job"])));
     }
+    if let Some(further @ 1..) = explanation["held_out_left_out"].as_u64() {
+        lines.push(format!("  and {further} more runs that are held out"));
+    }
     if let Some(left_out @ 1..) = explanation["left_out"].as_u64() {
         lines.push(format!("  and {left_out} more"));
     }
@@ -149,6 +152,8 @@ fn entry_in_words(entry: &Value) -> String {
 fn event_in_words(event: &Value) -> String {
     let executions = event["executions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = executions.iter().map(entry_in_words);
+    let further = event["executions_left_out"].as_u64().filter(|further| *further > 0);
+    let further = further.map(|further| format!("and {further} more"));
     let kind = event["kind"].as_str().unwrap_or("flaky").replace('_', " ");
-    format!("{kind}: {}", shown.collect::<Vec<_>>().join("; "))
+    format!("{kind}: {}", shown.chain(further).collect::<Vec<_>>().join("; "))
 }

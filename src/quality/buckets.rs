@@ -44,7 +44,7 @@ impl DayCounts {
     }
 
     /// Each day and its count, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = (Day, u64)> + '_ {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Day, u64)> + '_ {
         self.0.iter().copied()
     }
 }

@@ -230,6 +230,31 @@ impl CompiledDefectRules {
     }
 }
 
+/// Defects that are counted and listed by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefectKind {
+    /// Valid ones that were found in production.
+    Production,
+    /// Valid ones that were found before the release.
+    PreRelease,
+    /// Those that do not count.
+    Invalid,
+    /// Valid ones that are still open, wherever they were found.
+    Open,
+}
+
+impl DefectKind {
+    /// Whether a defect is one of these.
+    pub fn holds(self, class: &Classification) -> bool {
+        match self {
+            Self::Production => class.valid && class.phase == Phase::Production,
+            Self::PreRelease => class.valid && class.phase == Phase::PreRelease,
+            Self::Invalid => !class.valid,
+            Self::Open => class.valid && class.open,
+        }
+    }
+}
+
 /// Severities a project's series may have; further ones share `other`.
 const SEVERITIES: usize = 12;
 
@@ -278,18 +303,23 @@ impl DefectSums {
     }
 
     /// Valid production and pre-release defects created in the window, and those that do not count.
-    pub(super) fn created_in(&self, window: Window) -> (u64, u64, u64) {
+    pub fn created_in(&self, window: Window) -> (u64, u64, u64) {
         (self.production.sum(window), self.pre_release.sum(window), self.invalid.sum(window))
+    }
+
+    /// How many defects of a kind were created on each day.
+    pub fn days(&self, kind: DefectKind) -> &DayCounts {
+        match kind {
+            DefectKind::Production => &self.production,
+            DefectKind::PreRelease => &self.pre_release,
+            DefectKind::Invalid => &self.invalid,
+            DefectKind::Open => &self.open,
+        }
     }
 
     /// All of them, whenever they were created.
     pub(super) fn known(&self) -> u64 {
         [&self.production, &self.pre_release, &self.invalid].iter().flat_map(|days| days.iter()).map(|day| day.1).sum()
-    }
-
-    /// Valid open defects, by the day they were created.
-    pub(super) fn open(&self) -> &DayCounts {
-        &self.open
     }
 
     /// Valid defects by phase, severity (lower case; beyond a dozen `other`, unnamed `unknown`) and state.

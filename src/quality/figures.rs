@@ -2,7 +2,7 @@
 
 use super::buckets::DayBucket;
 use super::day::Window;
-use super::defects::{DefectSums, LeakageDenominator};
+use super::defects::{DefectKind, DefectSums, LeakageDenominator};
 use super::rules::Rules;
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ impl WindowSums {
     pub(super) fn add_defects(&mut self, defects: &DefectSums, window: Window, now: i64) {
         (self.production_defects, self.pre_release_defects, self.invalid_defects) = defects.created_in(window);
         self.known_defects = defects.known();
-        for (day, count) in defects.open().iter() {
+        for (day, count) in defects.days(DefectKind::Open).iter() {
             // A defect's age is counted from the middle of the day it was created on.
             let age = (now - day.start() - 43_200).max(0) as f64;
             self.open_defects += count;

@@ -33,7 +33,7 @@ mod trend;
 pub use buckets::{DayBucket, DayCounts, Recoveries};
 pub use code::{CodeOutcomes, FlakyFailure, Told};
 pub use day::{Day, Window};
-pub use defects::{Classification, Defect, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
+pub use defects::{Classification, Defect, DefectKind, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
 pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
 pub use histogram::DurationHistogram;
 pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts, recovered};

@@ -10,6 +10,7 @@ use crate::quality::{
     CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window, recovered,
 };
 use rusqlite::{Connection, Row};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -292,20 +293,33 @@ pub(super) struct Recovery {
     pub(super) green: (i64, i64),
 }
 
-/// The recoveries of a window, read again off the stored reports: the state keeps their sums only.
+impl Recovery {
+    /// How long the test was red.
+    pub(super) fn seconds(&self) -> u64 {
+        self.green.1.abs_diff(self.red.1)
+    }
+}
+
+/// The slowest recoveries of a window, and how many there are in all, read again off the stored reports: the state keeps
+/// their sums only. There may be as many as executions, so that no more are kept than are asked for, and as many again.
 pub(super) fn recoveries(
     connection: &Connection,
     rules: &CompiledRules,
     (project, default_branch): (i64, &str),
     window: Window,
-) -> Result<Vec<Recovery>, StoreError> {
+    limit: usize,
+) -> Result<(Vec<Recovery>, u64), StoreError> {
+    let keep_slowest = |recoveries: &mut Vec<Recovery>| {
+        recoveries.sort_by_key(|one| Reverse(one.seconds()));
+        recoveries.truncate(limit);
+    };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
          WHERE r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.id"
     ))?;
     let mut rows = statement.query((project, default_branch))?;
     let mut tests: HashMap<u32, (Option<i64>, Option<i64>, i64)> = HashMap::new();
-    let mut recoveries = Vec::new();
+    let (mut slowest, mut all) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let report = FoldableReport::read(row)?;
         if report.facts(default_branch).standing(rules) != Standing::Counts {
@@ -320,11 +334,17 @@ pub(super) fn recoveries(
             }
             if let Some(since) = since.filter(|_| window.contains(Day::of(report.at))) {
                 let (red, green) = ((*red_report, since), (report.id, report.at));
-                recoveries.push(Recovery { test: observation.test, red, green });
+                slowest.push(Recovery { test: observation.test, red, green });
+                all += 1;
             }
         }
+        // A report may add many at once.
+        if slowest.len() > 2 * limit {
+            keep_slowest(&mut slowest);
+        }
     }
-    Ok(recoveries)
+    keep_slowest(&mut slowest);
+    Ok((slowest, all))
 }
 
 /// What is known about code that reports came from lately, in two generations: when the young one is full, it

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const APPLICATION_ID: i64 = 0x7161_7374;
 
 /// What each version adds to the one before, the first one to nothing. A version that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The newest version this binary knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -252,6 +252,8 @@ pub struct FlakeExplanation {
     pub kind: FlakeKind,
     /// The executions that show it: the retried one, or the failures and passes on the same code.
     pub executions: Vec<HistoryEntry>,
+    /// Executions that are left out because there are more than one reads.
+    pub executions_left_out: u64,
 }
 
 /// A figure, and what is behind it.
@@ -273,8 +275,10 @@ pub struct Explanation {
     pub tests: Vec<ExplainedTest>,
     /// The defects behind it, with the rule that decided; empty for figures about tests.
     pub defects: Vec<ClassifiedDefect>,
-    /// Reports that the infrastructure guard held out of it.
+    /// Runs that the infrastructure guard held out of it, newest first.
     pub held_out: Vec<RunSummary>,
+    /// Runs that were held out and are left out here because there are more than one reads.
+    pub held_out_left_out: u64,
     /// The runs behind it, newest first; empty for figures about defects.
     pub runs: Vec<RunSummary>,
     /// Runs that are left out because there are more than one reads.
@@ -292,6 +296,8 @@ pub struct Explanation {
 pub struct ExplainedRecovery {
     /// The project's key.
     pub project: String,
+    /// What names the test in addresses.
+    pub fingerprint: String,
     /// The test.
     pub test: TestIdentity,
     /// How long it was red.

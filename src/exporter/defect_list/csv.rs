@@ -1,6 +1,6 @@
 //! Separated values with a header row.
 
-use super::dates::Order;
+use super::dates::{Order, Orders};
 use super::fields::{self, Draft, Field, FieldMap, LabelList};
 use super::{Collector, DefectList, ListFormat, Unusable, issues};
 
@@ -85,14 +85,15 @@ fn row(draft: &mut Draft, columns: &[Field], record: &csv::ByteRecord) -> Result
 
 /// How dates are meant that could mean two days: as the other dates of the list.
 fn order(bytes: &[u8], delimiter: u8, columns: &[Field]) -> Option<Order> {
-    let is_date = |column: &Field| matches!(column, Field::Created | Field::Resolved);
-    let dates: Vec<usize> = (0..columns.len()).filter(|&index| is_date(&columns[index])).collect();
+    let dates: Vec<usize> = (0..columns.len()).filter(|&index| columns[index].is_date()).collect();
     // The first record that is malformed ends the reading that follows.
     let records = records(bytes, delimiter).into_byte_records().map_while(Result::ok);
-    Order::of(records.flat_map(|record| {
+    let mut orders = Orders::default();
+    for record in records {
         let texts = dates.iter().filter_map(|&index| record.get(index));
-        texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect::<Vec<_>>()
-    }))
+        texts.for_each(|text| orders.see(&String::from_utf8_lossy(text)));
+    }
+    orders.order()
 }
 
 fn records(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
@@ -206,6 +207,7 @@ mod tests {
         assert!(list.warnings.is_empty(), "{:?}", list.warnings);
         let list = read(b"key,created\nA-1,02/11/2026\nA-2,13/11/2026\nA-3,11/13/2026\n", 7).unwrap();
         assert_eq!((list.defects.len(), list.left_out), (2, 1), "the others contradict each other");
+        assert!(list.warnings[0].text.contains("could mean two days"), "{:?}", list.warnings);
     }
 
     #[test]

@@ -34,19 +34,43 @@ pub(super) enum Order {
     MonthFirst,
 }
 
-impl Order {
-    /// The order of all these dates: some can only be read in one, and none only in the other.
-    pub(super) fn of<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Option<Self> {
-        let mut order = None;
-        for text in texts {
-            let shown = Numbers::of(parts(text.as_ref()).0).and_then(|numbers| numbers.order());
-            match (order, shown) {
-                (Some(before), Some(now)) if before != now => return None,
-                _ => order = order.or(shown),
-            }
+/// What the dates of a list tell about how each of them is meant.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Orders {
+    day_first: bool,
+    month_first: bool,
+    either: bool,
+}
+
+impl Orders {
+    /// Looks at one more date.
+    pub(super) fn see(&mut self, text: &str) {
+        let Some(numbers) = Numbers::of(parts(text).0) else { return };
+        match numbers.order() {
+            Some(Order::DayFirst) => self.day_first = true,
+            Some(Order::MonthFirst) => self.month_first = true,
+            None => self.either |= numbers.could_mean_two_days(),
         }
-        order
     }
+
+    /// The order of all of them: some can only be read in one, and none only in the other.
+    pub(super) fn order(self) -> Option<Order> {
+        match (self.day_first, self.month_first) {
+            (true, false) => Some(Order::DayFirst),
+            (false, true) => Some(Order::MonthFirst),
+            _ => None,
+        }
+    }
+
+    /// The order, where there is a date that cannot be read without it.
+    pub(super) fn needed(self) -> Option<Order> {
+        self.order().filter(|_| self.either)
+    }
+}
+
+/// Whether a date could mean two days, so that it is read only in a known order.
+pub(super) fn could_mean_two_days(text: &str) -> bool {
+    Numbers::of(parts(text).0).is_some_and(|numbers| numbers.could_mean_two_days())
 }
 
 /// The seconds since 1970 of a date, or `None` where it cannot be read for certain. Without an offset it is UTC, without
@@ -161,14 +185,24 @@ impl<'t> Numbers<'t> {
 
     /// The order that this date can only be in.
     fn order(&self) -> Option<Order> {
-        let [first, second, third] = self.parts;
-        let can_be_either = self.between == '/' || (self.between == '-' && third.len() == 4);
-        match (number(first)?, number(second)?) {
-            _ if !can_be_either || first.len() > 2 => None,
+        match (number(self.parts[0])?, number(self.parts[1])?) {
+            _ if !self.has_either_order() => None,
             (13..=31, 1..=12) => Some(Order::DayFirst),
             (1..=12, 13..=31) => Some(Order::MonthFirst),
             _ => None,
         }
+    }
+
+    /// Whether day and month stand in either order where the numbers are written like this.
+    fn has_either_order(&self) -> bool {
+        let [first, _, third] = self.parts;
+        first.len() <= 2 && (self.between == '/' || (self.between == '-' && third.len() == 4))
+    }
+
+    fn could_mean_two_days(&self) -> bool {
+        let (first, second) = (number(self.parts[0]), number(self.parts[1]));
+        let is_month = |part: Option<i16>| part.is_some_and(|number| (1..=12).contains(&number));
+        self.has_either_order() && first != second && is_month(first) && is_month(second)
     }
 }
 
@@ -239,6 +273,12 @@ fn utc(day: Date, time: Time) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn orders(texts: &[&str]) -> Orders {
+        let mut orders = Orders::default();
+        texts.iter().for_each(|text| orders.see(text));
+        orders
+    }
 
     fn moment(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_second()
@@ -328,12 +368,29 @@ mod tests {
 
     #[test]
     fn the_dates_of_a_list_tell_how_each_of_them_is_meant() {
-        assert_eq!(Order::of(["02/11/2026", "13/11/2026 10:00", "", "soon"]), Some(Order::DayFirst));
-        assert_eq!(Order::of(["02-11-2026", "11-13-2026"]), Some(Order::MonthFirst));
-        assert_eq!(Order::of(["13/11/2026", "11/13/2026", "14/11/2026"]), None, "they contradict each other");
-        assert_eq!(Order::of(["02/11/2026", "2026-11-13", "13.11.2026", "13-11-26"]), None, "they tell nothing");
+        let order = |texts: &[&str]| orders(texts).order();
+        assert_eq!(order(&["02/11/2026", "13/11/2026 10:00", "", "soon"]), Some(Order::DayFirst));
+        assert_eq!(order(&["02-11-2026", "11-13-2026"]), Some(Order::MonthFirst));
+        assert_eq!(order(&["13/11/2026", "11/13/2026", "14/11/2026"]), None, "they contradict each other");
+        assert_eq!(order(&["02/11/2026", "2026-11-13", "13.11.2026", "13-11-26"]), None, "they tell nothing");
         assert_eq!(seconds("02/11/2026", Some(Order::DayFirst)), Some(moment("2026-11-02T00:00:00Z")));
         assert_eq!(seconds("02/11/2026", Some(Order::MonthFirst)), Some(moment("2026-02-11T00:00:00Z")));
         assert_eq!(seconds("2026-11-02", Some(Order::DayFirst)), Some(moment("2026-11-02T00:00:00Z")));
+    }
+
+    #[test]
+    fn an_order_is_needed_only_where_a_date_could_mean_two_days() {
+        assert_eq!(orders(&["13/11/2026", "05/05/2026", "2.11.2026", "2026-11-02", "02-11-26"]).needed(), None);
+        assert_eq!(orders(&["13/11/2026", "02/11/2026 10:00"]).needed(), Some(Order::DayFirst));
+        assert_eq!(orders(&["02/11/2026", "03/11/2026"]).needed(), None, "nothing tells it");
+        for (text, expected) in [
+            ("02/11/26", true),
+            ("2-11-2026 8:00", true),
+            ("02/13/2026", false),
+            ("02.11.2026", false),
+            ("0/2/26", false),
+        ] {
+            assert_eq!(could_mean_two_days(text), expected, "{text}");
+        }
     }
 }

@@ -106,6 +106,11 @@ fn plain(name: &str) -> String {
 }
 
 impl Field {
+    /// Whether its values are dates.
+    pub(super) fn is_date(&self) -> bool {
+        matches!(self, Self::Created | Self::Resolved)
+    }
+
     /// What a column of this name means. Case, spaces, dashes and underscores make no difference.
     pub(super) fn named(name: &str) -> Self {
         let name = of_custom_field(name.trim());
@@ -314,6 +319,11 @@ impl Draft {
 }
 
 fn unreadable(what: &str, text: &str) -> String {
+    let trouble = if dates::could_mean_two_days(text) {
+        "could mean two days, and the other dates of the list do not tell which"
+    } else {
+        "cannot be read"
+    };
     let text: String = text.chars().take(40).collect();
-    format!("the {what} date {text:?} cannot be read; write it as 2026-01-31 or 2026-01-31T08:00:00Z")
+    format!("the {what} date {text:?} {trouble}; write it as 2026-01-31 or 2026-01-31T08:00:00Z")
 }

@@ -2,7 +2,8 @@
 //!
 //! Entries are read one at a time off the text, so that memory does not grow with the list, and each knows its line.
 
-use super::fields::{self, Draft, Field, FieldMap};
+use super::dates::{Order, Orders};
+use super::fields::{self, Draft, Field, FieldMap, LabelList};
 use super::issues::{self, Shape};
 use super::{Collector, DefectList, ListFormat, MOST_ROWS, Unusable};
 use crate::quality::Defect;
@@ -21,27 +22,12 @@ pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Def
         line: 1 + memchr::memchr_iter(b'\n', &bytes[..error.valid_up_to()]).count() as u64,
         reason: "bytes that are no UTF-8".to_owned(),
     })?;
-    let mut reading = Reading {
-        collector: Collector::default(),
-        map,
-        text,
-        place: (0, 1),
-        entries: 0,
-        received_at,
-        names: BTreeMap::new(),
-        shape: None,
-        pull_requests: 0,
-        undated: Vec::new(),
-        trouble: None,
-    };
-    // Pages that were written one after the other, and an object for each line, are several documents.
-    let documents = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    for document in documents {
-        let document = document.map_err(|error| malformed(&error, 0))?;
-        reading.look_for_names(document);
-        reading.document(document, 0)?;
+    let first = Reading::of(text, received_at, map, None).documents()?;
+    match first.dates.needed() {
+        None => first.finish(),
+        // Only the whole list tells how these dates are meant.
+        order => Reading::of(text, received_at, map, order).documents()?.finish(),
     }
-    reading.finish()
 }
 
 fn malformed(error: &serde_json::Error, before: u64) -> Unusable {
@@ -50,6 +36,10 @@ fn malformed(error: &serde_json::Error, before: u64) -> Unusable {
 
 struct Reading<'a> {
     collector: Collector,
+    /// How dates are meant that could mean two days, where that is known.
+    order: Option<Order>,
+    /// What the dates tell about that.
+    dates: Orders,
     map: &'a FieldMap,
     text: &'a str,
     /// A byte of the text and the line it stands on: entries come in order, and lines are counted on from there.
@@ -78,6 +68,35 @@ struct Names {
 }
 
 impl<'a> Reading<'a> {
+    fn of(text: &'a str, received_at: i64, map: &'a FieldMap, order: Option<Order>) -> Self {
+        Self {
+            collector: Collector::default(),
+            order,
+            dates: Orders::default(),
+            map,
+            text,
+            place: (0, 1),
+            entries: 0,
+            received_at,
+            names: BTreeMap::new(),
+            shape: None,
+            pull_requests: 0,
+            undated: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    /// Reads all of the text: pages that were written one after the other, and an object for each line, are several
+    /// documents.
+    fn documents(mut self) -> Result<Self, Unusable> {
+        for document in serde_json::Deserializer::from_str(self.text).into_iter::<&RawValue>() {
+            let document = document.map_err(|error| malformed(&error, 0))?;
+            self.look_for_names(document);
+            self.document(document, 0)?;
+        }
+        Ok(self)
+    }
+
     /// Jira tells the names of its fields behind the issues, so they are looked for before anything is read.
     fn look_for_names(&mut self, document: &RawValue) {
         // A list of maps would be taken for the fields of a struct, one after the other.
@@ -150,7 +169,7 @@ impl<'a> Reading<'a> {
 
     /// Reads an entry, as far as it goes: without a date it waits for the end of the list.
     fn draft(&mut self, shape: Shape, object: &Map<String, Value>) -> Result<Draft, String> {
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(LabelList::Guessed, self.order);
         let mut fields = Vec::new();
         for (id, value) in issues::fields(shape, object) {
             let name = self.names.get(id).map_or(id, String::as_str);
@@ -163,6 +182,9 @@ impl<'a> Reading<'a> {
         }
         let columns = fields.iter().map(|(_, name, ..)| self.map.field(name)).collect();
         let columns = fields::one_of_each(columns, |index| fields[index].1.clone());
+        for ((.., texts), _) in fields.iter().zip(&columns).filter(|(_, field)| field.is_date()) {
+            texts.first().into_iter().for_each(|text| self.dates.see(text));
+        }
         for ((id, name, value, texts), field) in fields.iter().zip(columns) {
             if matches!(field, Field::Custom(_)) && !shape.keeps(id) {
                 continue;
@@ -281,5 +303,43 @@ mod tests {
         let list = read(text, 7).unwrap();
         assert_eq!(list.defects.iter().map(|one| one.created_at).collect::<Vec<_>>(), [1_769_817_600; 2]);
         assert!(list.warnings[0].text.starts_with("entry 1: left empty: the resolved date"), "{:?}", list.warnings);
+    }
+
+    #[test]
+    fn a_date_that_could_mean_two_days_is_meant_as_the_others_of_its_list() {
+        let days = |text: &str| {
+            let list = read(text.as_bytes(), 7).unwrap();
+            assert!(list.warnings.is_empty(), "{:?}", list.warnings);
+            list.defects.iter().map(|one| (one.created_at, one.resolved_at)).collect::<Vec<_>>()
+        };
+        // What decides comes last, on a line of its own, or in the other of the two dates.
+        let told = days(r#"[{"key":"A","created":"03/04/2026"},{"key":"B","created":"13/04/2026"}]"#);
+        assert_eq!(told, [(1_775_174_400, None), (1_776_038_400, None)]);
+        let told = days("{\"key\":\"A\",\"created\":\"03/04/2026\"}\n{\"key\":\"B\",\"created\":\"04/13/2026\"}\n");
+        assert_eq!(told, [(1_772_582_400, None), (1_776_038_400, None)]);
+        let told = days(r#"{"defects":[{"key":"A","created":"03/04/2026","resolved":"13/04/2026"}]}"#);
+        assert_eq!(told, [(1_775_174_400, Some(1_776_038_400))]);
+        let told =
+            days(r#"[{"key":"A","resolved":"03/04/2026","created":"2026-03-01"},{"key":"B","created":"13/04/2026"}]"#);
+        assert_eq!(told, [(1_772_323_200, Some(1_775_174_400)), (1_776_038_400, None)]);
+    }
+
+    #[test]
+    fn a_date_that_could_mean_two_days_in_all_of_its_list_is_told_and_not_guessed() {
+        let text = r#"[{"key":"A","created":"03/04/2026"},
+            {"key":"B","created":"2026-04-03","resolved":"05/06/2026"}]"#;
+        let list = read(text.as_bytes(), 7).unwrap();
+        assert_eq!((list.defects.len(), list.left_out, list.defects[0].resolved_at), (1, 1, None));
+        let told: Vec<_> = list.warnings.iter().map(|one| (one.line, one.text.as_str())).collect();
+        let both =
+            |what: &str| format!("the {what} could mean two days, and the other dates of the list do not tell which");
+        assert_eq!((told.len(), told[0].0, told[1].0), (2, 1, 2), "{told:?}");
+        assert!(told[0].1.contains(&both("created date \"03/04/2026\"")), "{told:?}");
+        assert!(told[1].1.contains(&both("resolved date \"05/06/2026\"")), "{told:?}");
+        let contradicting = r#"[{"key":"A","created":"03/04/2026"},{"key":"B","created":"13/04/2026"},{"key":"C","created":"04/13/2026"}]"#;
+        let list = read(contradicting.as_bytes(), 7).unwrap();
+        assert_eq!((list.defects.len(), list.left_out), (2, 1));
+        let alone = read(br#"[{"key":"A","created":"03/04/2026"}]"#, 7).unwrap_err();
+        assert!(alone.to_string().contains("could mean two days"), "{alone}");
     }
 }

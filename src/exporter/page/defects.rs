@@ -8,8 +8,8 @@ use super::words;
 use crate::exporter::api::query_invalid;
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
-use crate::quality::{LeakageDenominator, Phase};
-use crate::store::{ClassifiedDefect, StoreError};
+use crate::quality::{DefectKind, LeakageDenominator};
+use crate::store::StoreError;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -51,14 +51,13 @@ impl Choice {
         (Self::Invalid, "invalid", "Do not count"),
     ];
 
-    fn holds(self, one: &ClassifiedDefect) -> bool {
-        let class = &one.class;
+    fn kind(self) -> Option<DefectKind> {
         match self {
-            Self::All => true,
-            Self::Production => class.valid && class.phase == Phase::Production,
-            Self::PreRelease => class.valid && class.phase == Phase::PreRelease,
-            Self::Invalid => !class.valid,
-            Self::Open => class.valid && class.open,
+            Self::All => None,
+            Self::Production => Some(DefectKind::Production),
+            Self::PreRelease => Some(DefectKind::PreRelease),
+            Self::Invalid => Some(DefectKind::Invalid),
+            Self::Open => Some(DefectKind::Open),
         }
     }
 }
@@ -86,10 +85,7 @@ pub async fn list(
     let from = from as usize;
     show(&exporter, &asking, Some(project), move |view| {
         let project = view.project()?;
-        let holds = |one: &ClassifiedDefect| choice.holds(one);
-        let chosen: Option<&dyn Fn(&ClassifiedDefect) -> bool> =
-            if choice == Choice::All { None } else { Some(&holds) };
-        let page = view.reader.defect_page(project, chosen, from, PAGE)?;
+        let page = view.reader.defect_page(project, choice.kind(), from, PAGE)?;
         if from > 0 && page.defects.is_empty() {
             return Err(StoreError::Unknown { what: format!("defect {} in this list", from + 1) });
         }

@@ -3,7 +3,7 @@
 use super::frame::{Frame, Link, Tab};
 use super::judged::{self, Context, Shown};
 use super::one_test::Reason;
-use super::rows::{DefectRow, RunRow, TestRow};
+use super::rows::{DefectRow, RunRow, TestName, TestRow};
 use super::test_lists::NoQuery;
 use super::view::{View, show};
 use super::{address, words};
@@ -11,7 +11,7 @@ use crate::exporter::api::query_invalid;
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
 use crate::quality::FigureName;
-use crate::store::StoreError;
+use crate::store::{ExplainedRecovery, StoreError};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -32,10 +32,32 @@ struct Explain {
     parts: Vec<(String, String)>,
     rules_version: String,
     tests: Vec<(String, TestRow, Vec<Reason>)>,
+    recoveries: Vec<Recovered>,
     defects: Vec<DefectRow>,
     held_out: Vec<RunRow>,
+    held_out_left_out: u64,
     left_out: u64,
     others: Vec<Link>,
+}
+
+/// A test that went from red to green.
+struct Recovered {
+    project: String,
+    to: String,
+    test: TestName,
+    reasons: Vec<Reason>,
+}
+
+impl Recovered {
+    fn of(recovery: &ExplainedRecovery) -> Self {
+        let project = &recovery.project;
+        Self {
+            project: project.clone(),
+            to: address::test(project, &recovery.fingerprint),
+            test: TestName::of(&recovery.test),
+            reasons: vec![Reason::of_recovery(project, recovery)],
+        }
+    }
 }
 
 /// `GET /figures/{figure}`.
@@ -108,8 +130,7 @@ fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
     // Runs that were held out do not say whose they are; where there are many projects, each has a page of its own.
     let only = view.snapshot.projects.keys().next().filter(|_| view.snapshot.projects.len() == 1);
     let held_out_of = project.or(only.map(String::as_str));
-    let held_out =
-        held_out_of.map(|key| explanation.held_out.iter().take(SHOWN).map(|run| RunRow::of(key, run)).collect());
+    let held_out = held_out_of.map(|key| explanation.held_out.iter().map(|run| RunRow::of(key, run)).collect());
     Ok(Explain {
         frame: view.frame(format!("Why {}", words::title(name).to_lowercase()), Tab::Elsewhere),
         of: project.map_or_else(|| "all projects".to_owned(), str::to_owned),
@@ -118,8 +139,10 @@ fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
         parts: parts.collect(),
         rules_version: explanation.rules_version,
         tests: tests.collect(),
+        recoveries: explanation.recoveries.iter().map(Recovered::of).collect(),
         defects: explanation.defects.iter().map(DefectRow::of).collect(),
         held_out: held_out.unwrap_or_default(),
+        held_out_left_out: explanation.held_out_left_out,
         left_out: explanation.left_out,
         others: others.collect(),
     })

@@ -11,7 +11,7 @@ use crate::exporter::api::query_invalid;
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
 use crate::quality::FlakeKind;
-use crate::store::{FlakeExplanation, HistoryEntry};
+use crate::store::{ExplainedRecovery, FlakeExplanation, HistoryEntry};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -24,9 +24,8 @@ const STRIP: usize = 60;
 /// Executions of the table under it.
 const TABLE: usize = 25;
 
-/// Reasons that are shown, and executions of each of them.
+/// Reasons that are shown.
 const REASONS: usize = 8;
-const OF_A_REASON: usize = 8;
 
 #[derive(Template)]
 #[template(path = "page/test.html")]
@@ -90,7 +89,7 @@ impl ExecutionRow {
     }
 }
 
-/// Why a test is called flaky.
+/// Why a test is called flaky, or how it recovered.
 pub struct Reason {
     /// In one sentence.
     pub text: String,
@@ -110,8 +109,15 @@ impl Reason {
                 None => "It failed and passed on the same code.".to_owned(),
             },
         };
-        let executions = event.executions.iter().take(OF_A_REASON).map(|one| ExecutionRow::of(project, one));
+        let executions = event.executions.iter().map(|one| ExecutionRow::of(project, one));
         Self { text, executions: executions.collect() }
+    }
+
+    /// How a test of a project went from red to green.
+    pub fn of_recovery(project: &str, recovery: &ExplainedRecovery) -> Self {
+        let ends = [&recovery.red, &recovery.green].into_iter().flatten();
+        let text = format!("Red for {}.", words::seconds(recovery.seconds as f64));
+        Self { text, executions: ends.map(|one| ExecutionRow::of(project, one)).collect() }
     }
 }
 

@@ -88,15 +88,11 @@ pub async fn find(
 }
 
 fn in_project(view: &View<'_>, project: &str, q: &str) -> Result<Found, StoreError> {
-    let text = q.to_lowercase();
     let mut tests = view.reader.tests(project, q, view.now, None, SHOWN + 1)?;
     let more = tests.len() > SHOWN;
     tests.truncate(SHOWN);
     let runs = view.reader.find_runs(project, q, SHOWN)?;
-    let mentions = |defect: &crate::store::ClassifiedDefect| {
-        defect.defect.key.to_lowercase().contains(&text) || defect.defect.title.to_lowercase().contains(&text)
-    };
-    let defects = view.reader.defect_page(project, Some(&mentions), 0, SHOWN)?.defects;
+    let defects = view.reader.find_defects(project, q, SHOWN)?;
     Ok(Found {
         project: words::clipped(project, 100),
         tests: TestRow::all(project, &tests),

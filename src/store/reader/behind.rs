@@ -10,8 +10,13 @@ use crate::store::model::Deployment;
 use crate::store::views::{ExplainedDeployment, ExplainedRecovery, Explanation, HistoryEntry};
 use std::collections::HashSet;
 
+/// By the index of the time alone: in that of the project, all of its reports would have to be looked at and sorted.
+const RUNS: &str = "SELECT run.id, run.branch, run.attempt, run.decisive, run.failed \
+    FROM report AS r JOIN run ON run.id = r.run_id WHERE +r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
+    ORDER BY r.at DESC, r.id DESC";
+
 impl Reader<'_> {
-    /// Adds the runs of a window that count, the newest first.
+    /// Adds the runs of a window that count, and those that the infrastructure guard holds out, the newest first.
     pub(super) fn add_runs(
         &self,
         explanation: &mut Explanation,
@@ -20,24 +25,24 @@ impl Reader<'_> {
         window: Window,
         limit: usize,
     ) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT run.id, run.branch, run.attempt, run.decisive, run.failed \
-             FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 AND r.at >= ?2 AND r.at < ?3 \
-             ORDER BY r.at DESC, r.id DESC",
-        )?;
+        let mut statement = self.connection.prepare_cached(RUNS)?;
         let end = window.last.start() + 86_400;
         let mut rows = statement.query((self.project_id(project)?, window.first.start(), end))?;
         let mut seen = HashSet::new();
         while let Some(row) = rows.next()? {
             let (run, branch): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
-            let standing = rules.standing(branch.as_deref(), row.get(2)?, read_sums(row, 3)?);
-            if standing != Standing::Counts || !seen.insert(run) {
+            if !seen.insert(run) {
                 continue;
             }
-            if explanation.runs.len() < limit {
-                explanation.runs.push(self.run_summary(run)?);
+            let (runs, left_out) = match rules.standing(branch.as_deref(), row.get(2)?, read_sums(row, 3)?) {
+                Standing::Counts => (&mut explanation.runs, &mut explanation.runs_left_out),
+                Standing::HeldOut => (&mut explanation.held_out, &mut explanation.held_out_left_out),
+                _ => continue,
+            };
+            if runs.len() < limit {
+                runs.push(self.run_summary(run)?);
             } else {
-                explanation.runs_left_out += 1;
+                *left_out += 1;
             }
         }
         Ok(())
@@ -58,15 +63,16 @@ impl Reader<'_> {
             let own = live.project_by_key(project).and_then(|(_, project)| project.default_branch.clone());
             own.unwrap_or_else(|| rules.rules.default_branch.clone())
         };
-        let mut recoveries = live::recoveries(self.connection, rules, (id, &default_branch), window)?;
-        recoveries.sort_by_key(|one| std::cmp::Reverse(one.green.1.abs_diff(one.red.1)));
         let room = limit.saturating_sub(explanation.recoveries.len());
-        explanation.left_out += recoveries.len().saturating_sub(room) as u64;
-        for recovery in recoveries.into_iter().take(room) {
+        let (slowest, all) = live::recoveries(self.connection, rules, (id, &default_branch), window, room)?;
+        explanation.left_out += all - slowest.len() as u64;
+        for recovery in slowest {
+            let (fingerprint, test) = self.identity(id, recovery.test)?;
             explanation.recoveries.push(ExplainedRecovery {
                 project: project.to_owned(),
-                test: self.identity(id, recovery.test)?.1,
-                seconds: recovery.green.1.abs_diff(recovery.red.1),
+                fingerprint,
+                test,
+                seconds: recovery.seconds(),
                 red: self.entry(recovery.red.0, recovery.test)?,
                 green: self.entry(recovery.green.0, recovery.test)?,
             });
@@ -117,5 +123,23 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreOptions;
+    use crate::store::schema::Place;
+
+    #[test]
+    fn the_runs_of_a_window_are_found_by_their_time_and_not_sorted() {
+        let connection = Place::new_memory().open_writer(&StoreOptions::default()).unwrap();
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {RUNS}")).unwrap();
+        let steps = plan.query_map((1, 2, 3), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<_> = steps.map(Result::unwrap).collect();
+        let expected =
+            ["SEARCH r USING INDEX report_by_time (at>? AND at<?)", "SEARCH run USING INTEGER PRIMARY KEY (rowid=?)"];
+        assert_eq!(steps, expected);
     }
 }

@@ -3,20 +3,19 @@
 use super::Reader;
 use super::tests::{Facts, facts};
 use crate::quality::{
-    CompiledRules, Day, FigureName, Figures, ProjectState, Ranked, Window, WindowSums, counts, figures, rank_broken,
+    Day, DefectKind, FigureName, Figures, ProjectState, Ranked, Window, WindowSums, counts, figures, rank_broken,
     rank_flaky, rank_slowest,
 };
-use crate::store::defects::from_json;
 use crate::store::error::StoreError;
 use crate::store::folded::register_tests_of;
 use crate::store::live::Live;
-use crate::store::views::{ClassifiedDefect, ExplainedTest, Explanation, RunSummary};
+use crate::store::views::{ExplainedTest, Explanation};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Reader<'_> {
-    /// Explains a figure as of now, for one project or for all of them together, with at most `limit` tests and
-    /// defects.
+    /// Explains a figure as of now, for one project or for all of them together, with at most `limit` of each
+    /// thing that stands behind it.
     pub fn explain(
         &self,
         name: FigureName,
@@ -46,6 +45,7 @@ impl Reader<'_> {
             tests: Vec::new(),
             defects: Vec::new(),
             held_out: Vec::new(),
+            held_out_left_out: 0,
             runs: Vec::new(),
             runs_left_out: 0,
             recoveries: Vec::new(),
@@ -56,12 +56,12 @@ impl Reader<'_> {
             let room = limit.saturating_sub(explanation.tests.len() + explanation.defects.len());
             explanation.left_out += self.add_tests(&mut explanation.tests, name, key, now, room)?;
             if let Some(chosen) = defects_of(name) {
-                let (defects, left_out) = self.classified(key, &rules, &|defect| chosen(defect, window), room)?;
-                explanation.defects.extend(defects);
-                explanation.left_out += left_out;
-            }
-            if figure_of_tests(name) && sums.executions.held_out_reports > 0 {
-                explanation.held_out.extend(self.held_out(key, &rules, window)?);
+                let page = match chosen {
+                    ChosenDefects::CreatedInWindow => self.created_in(key, window, room)?,
+                    ChosenDefects::Kind(kind) => self.of_kind(key, kind, 0, room)?,
+                };
+                explanation.left_out += page.chosen.saturating_sub(page.defects.len() as u64);
+                explanation.defects.extend(page.defects);
             }
             if figure_of_tests(name) {
                 self.add_runs(&mut explanation, key, &rules, window, limit)?;
@@ -92,62 +92,6 @@ impl Reader<'_> {
         Ok(figures(&live.project(id).state.sums.window(now, &rules.rules), &rules.rules))
     }
 
-    /// A project's defects, newest first, each with what the rules make of it.
-    pub fn defects(&self, project: &str, limit: usize) -> Result<Vec<ClassifiedDefect>, StoreError> {
-        let rules = Arc::clone(&self.shared.snapshot().rules);
-        Ok(self.newest_defects(project, &rules, 0, limit)?.0)
-    }
-
-    /// Some of a project's defects in the order of their days, the newest first, and how many there are.
-    pub(super) fn newest_defects(
-        &self,
-        project: &str,
-        rules: &CompiledRules,
-        from: usize,
-        limit: usize,
-    ) -> Result<(Vec<ClassifiedDefect>, u64), StoreError> {
-        let id = self.project_id(project)?;
-        let mut count = self.connection.prepare_cached("SELECT count(*) FROM defect WHERE project_id = ?1")?;
-        let count = count.query_row([id], |row| row.get(0))?;
-        let mut statement = self.connection.prepare_cached(
-            "SELECT defect FROM defect WHERE project_id = ?1 ORDER BY created_at DESC, key LIMIT ?2 OFFSET ?3",
-        )?;
-        let mut rows = statement.query((id, limit, from))?;
-        let mut defects = Vec::new();
-        while let Some(row) = rows.next()? {
-            let defect = from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
-            let class = rules.classify(&defect);
-            defects.push(ClassifiedDefect { project: project.to_owned(), defect, class });
-        }
-        Ok((defects, count))
-    }
-
-    pub(super) fn classified(
-        &self,
-        project: &str,
-        rules: &CompiledRules,
-        chosen: &dyn Fn(&ClassifiedDefect) -> bool,
-        limit: usize,
-    ) -> Result<(Vec<ClassifiedDefect>, u64), StoreError> {
-        let id = self.project_id(project)?;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT defect FROM defect WHERE project_id = ?1 ORDER BY created_at DESC, key")?;
-        let mut rows = statement.query([id])?;
-        let (mut defects, mut left_out) = (Vec::new(), 0);
-        while let Some(row) = rows.next()? {
-            let defect = from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
-            let class = rules.classify(&defect);
-            let defect = ClassifiedDefect { project: project.to_owned(), defect, class };
-            match (chosen(&defect), defects.len() < limit) {
-                (true, true) => defects.push(defect),
-                (true, false) => left_out += 1,
-                (false, _) => {}
-            }
-        }
-        Ok((defects, left_out))
-    }
-
     /// Adds the tests behind a figure; says how many are left out.
     fn add_tests(
         &self,
@@ -176,22 +120,6 @@ impl Reader<'_> {
         let number = facts.number();
         let summary = self.summary(id, facts)?;
         Ok(ExplainedTest { project: project.to_owned(), summary, events: self.events(id, number, now)? })
-    }
-
-    /// The runs that the infrastructure guard holds out, newest first.
-    fn held_out(&self, project: &str, rules: &CompiledRules, window: Window) -> Result<Vec<RunSummary>, StoreError> {
-        let guard = rules.rules.infrastructure_guard;
-        let mut statement = self.connection.prepare_cached(
-            "SELECT DISTINCT run.id FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1 \
-             AND r.at >= ?2 AND r.at < ?3 AND run.attempt <= 1 AND run.decisive >= ?4 \
-             AND run.failed >= ?5 * run.decisive ORDER BY run.id DESC LIMIT 50",
-        )?;
-        let end = window.last.start() + 86_400;
-        let id = self.project_id(project)?;
-        let bounds = (id, window.first.start(), end, guard.minimum_decisive, guard.failed_share);
-        let runs = statement.query_map(bounds, |row| row.get::<_, i64>(0))?;
-        let runs = runs.map(|run| self.run_summary(run?)).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(runs.into_iter().filter(|run| run.held_out_reports > 0).collect())
     }
 }
 
@@ -226,19 +154,19 @@ fn tests_of(name: FigureName, state: &ProjectState, window: Window) -> Vec<Ranke
     }
 }
 
-type Chosen = fn(&ClassifiedDefect, Window) -> bool;
+/// Defects that stand behind a figure.
+enum ChosenDefects {
+    /// All of them, also those that do not count: with the rule that made them not count.
+    CreatedInWindow,
+    /// Those of one kind, whenever they were created.
+    Kind(DefectKind),
+}
 
 /// Which defects stand behind a figure, if any do.
-fn defects_of(name: FigureName) -> Option<Chosen> {
-    fn created_in(defect: &ClassifiedDefect, window: Window) -> bool {
-        window.contains(Day::of(defect.defect.created_at))
-    }
+fn defects_of(name: FigureName) -> Option<ChosenDefects> {
     match name {
-        // Those that do not count are shown, too: with the rule that made them not count.
-        FigureName::DefectLeakage | FigureName::RemovalEfficiency => Some(created_in),
-        FigureName::OpenDefects | FigureName::OpenDefectAge => {
-            Some(|defect, _| defect.class.valid && defect.class.open)
-        }
+        FigureName::DefectLeakage | FigureName::RemovalEfficiency => Some(ChosenDefects::CreatedInWindow),
+        FigureName::OpenDefects | FigureName::OpenDefectAge => Some(ChosenDefects::Kind(DefectKind::Open)),
         _ => None,
     }
 }

@@ -5,19 +5,10 @@ use super::tests::any_text;
 use crate::quality::{TrendPoint, WindowSums, trend};
 use crate::store::error::StoreError;
 use crate::store::ingest::read_counts;
-use crate::store::views::{ClassifiedDefect, ReceivedReport, RunSummary};
+use crate::store::views::{ReceivedReport, RunSummary};
 
 /// Rows that a search looks at beside those it has an index for, so that it ends soon in any store.
 const LOOKED_AT: i64 = 50_000;
-
-/// A page of a project's defects.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DefectPage {
-    /// Those of the page.
-    pub defects: Vec<ClassifiedDefect>,
-    /// All that were chosen, on whichever page.
-    pub chosen: u64,
-}
 
 impl Reader<'_> {
     /// The figures as each of the last days ended with them, oldest first, the last ones as of now; for one project
@@ -85,26 +76,5 @@ impl Reader<'_> {
             }
         }
         Ok(found)
-    }
-
-    /// A page of a project's defects, newest first: of those that are chosen, or of all of them, for which none but the
-    /// page's own has to be looked at.
-    pub fn defect_page(
-        &self,
-        project: &str,
-        chosen: Option<&dyn Fn(&ClassifiedDefect) -> bool>,
-        from: usize,
-        limit: usize,
-    ) -> Result<DefectPage, StoreError> {
-        let rules = std::sync::Arc::clone(&self.shared.snapshot().rules);
-        let Some(chosen) = chosen else {
-            let (defects, chosen) = self.newest_defects(project, &rules, from, limit)?;
-            return Ok(DefectPage { defects, chosen });
-        };
-        let end = from.saturating_add(limit);
-        let (mut defects, left_out) = self.classified(project, &rules, chosen, end)?;
-        let page = DefectPage { chosen: defects.len() as u64 + left_out, defects: Vec::new() };
-        let defects = if from < defects.len() { defects.split_off(from) } else { Vec::new() };
-        Ok(DefectPage { defects, ..page })
     }
 }

@@ -1,12 +1,13 @@
 //! Queries beside the writer.
 
 mod behind;
+mod defects;
 mod explain;
 mod lists;
 mod runs;
 mod tests;
 
-pub use lists::DefectPage;
+pub use defects::DefectPage;
 pub use tests::Ranking;
 
 use super::error::StoreError;

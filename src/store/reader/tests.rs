@@ -11,6 +11,9 @@ use crate::store::live::Hash;
 use crate::store::views::{FlakeExplanation, HistoryEntry, TestHistory, TestSummary};
 use rusqlite::{OptionalExtension, Row};
 
+/// Executions that explain one flaky one: a report may name a test any number of times.
+const EXECUTIONS_OF_AN_EVENT: usize = 10;
+
 /// Reports of one piece of code that are looked at to explain a flaky test.
 const REPORTS_OF_ONE_CODE: usize = 50;
 
@@ -200,7 +203,7 @@ impl Reader<'_> {
                 }
                 _ => self.entries_of(row, number)?,
             };
-            explanations.push(FlakeExplanation { kind: event.kind, executions });
+            explanations.push(explained(event.kind, executions));
         }
         Ok(explanations)
     }
@@ -245,6 +248,19 @@ impl Reader<'_> {
             })
             .collect()
     }
+}
+
+/// An event with the first of its executions, a failure and a pass among them where there are both.
+fn explained(kind: FlakeKind, mut executions: Vec<HistoryEntry>) -> FlakeExplanation {
+    let left_out = executions.len().saturating_sub(EXECUTIONS_OF_AN_EVENT);
+    let fails = |entry: &HistoryEntry| entry.outcome.is_failure();
+    let first = executions.first().is_some_and(fails);
+    let contrast = executions.iter().position(|entry| fails(entry) != first);
+    if let Some(contrast) = contrast.filter(|place| *place >= EXECUTIONS_OF_AN_EVENT) {
+        executions.swap(contrast, EXECUTIONS_OF_AN_EVENT - 1);
+    }
+    executions.truncate(EXECUTIONS_OF_AN_EVENT);
+    FlakeExplanation { kind, executions, executions_left_out: left_out as u64 }
 }
 
 /// Whether one of some columns, in small letters, is as wished. SQLite's own `lower` knows the letters of ASCII alone.

@@ -99,6 +99,26 @@ fn a_run_a_test_and_a_defect_are_shown_with_their_reasons() {
 }
 
 #[test]
+fn the_recovery_time_is_explained_by_the_tests_that_recovered_and_the_runs_that_say_so() {
+    let exporter = Running::start();
+    let path = |run: u32| format!("/api/v1/projects/web/reports?branch=main&run=ci-{run}");
+    let all = |case: fn(&str) -> String| (0..25).map(|number| case(&format!("case {number}"))).collect::<String>();
+    // Not an outage: nine tests of thirty-four passed.
+    let others: String = (0..9).map(|number| passed(&format!("other {number}"))).collect();
+    exporter.post(&path(1), &report(&[&all(failed), &others]));
+    exporter.post(&path(2), &report(&[&all(passed)]));
+    let page = exporter.get("/projects/web/figures/recovery_time").body;
+    assert_eq!(page.matches("Red for ").count(), 20, "{page}");
+    assert!(page.contains("The slowest recoveries") && page.contains("5 more count"), "{page}");
+    assert!(page.contains("failed in <bdi>ci-1</bdi>") && page.contains("passed in <bdi>ci-2</bdi>"), "{page}");
+    let explained = json(&exporter.get("/api/v1/figures/recovery_time?limit=3"));
+    assert_eq!((explained["recoveries"].as_array().unwrap().len(), &explained["left_out"]), (3, &22.into()));
+    let to = format!("/projects/web/tests/{}", explained["recoveries"][0]["fingerprint"].as_str().unwrap());
+    assert!(page.contains(&to), "{to}");
+    is_page(&exporter.get(&to), 200);
+}
+
+#[test]
 fn what_was_refused_is_on_the_page_of_the_ingest() {
     let exporter = Running::start();
     exporter.post("/api/v1/projects/web/reports", "<testsuite");

@@ -313,6 +313,62 @@ async fn recoveries_add_up_to_the_figure_and_are_those_of_the_default_branch() {
 }
 
 #[tokio::test]
+async fn of_very_many_recoveries_the_slowest_are_told_and_the_others_counted() {
+    let store = store();
+    // Each of 400 tests is red once and then, after hours of its own, green: twice over.
+    let (tests, hours) = (400, |test: i64| test % 97 + 1);
+    let mut moments: Vec<(i64, i64, &str)> = (0..2 * tests)
+        .flat_map(|number| {
+            [
+                (-240 + number / tests * 120, number % tests, "F"),
+                (-240 + number / tests * 120 + hours(number % tests), number % tests, "P"),
+            ]
+        })
+        .collect();
+    moments.sort();
+    for (run, at) in moments.chunk_by(|one, next| one.0 == next.0).enumerate() {
+        let names: Vec<_> = at.iter().map(|(_, test, outcome)| (format!("t{test}"), *outcome)).collect();
+        // So many pass beside them that no run is an outage.
+        let others = (0..110).map(|number| (format!("other{number}"), "P"));
+        let executions =
+            names.into_iter().chain(others).map(|(name, outcome)| super::execution(&name, outcome)).collect();
+        let run = run.to_string();
+        let mut new = new_report(on_main(&run, &run), super::test_run(executions));
+        new.meta.started_at = Some(NOON + at[0].0 * 3600);
+        store.ingest(new).await.unwrap();
+    }
+    let slowest: Vec<u64> = {
+        let mut all: Vec<u64> = (0..2 * tests).map(|number| hours(number % tests) as u64 * 3600).collect();
+        all.sort_by_key(|seconds| std::cmp::Reverse(*seconds));
+        all
+    };
+    for limit in [1, 10, 300] {
+        let why = store.read_blocking(|reader| reader.explain(FigureName::RecoveryTime, None, NOON, limit)).unwrap();
+        assert_eq!(why.figure.denominator, 800.0);
+        let told: Vec<u64> = why.recoveries.iter().map(|one| one.seconds).collect();
+        assert_eq!((told, why.left_out), (slowest[..limit].to_vec(), 800 - limit as u64));
+        assert!(why.runs.len() <= limit && why.tests.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn outages_and_executions_behind_a_figure_are_bounded_and_the_others_counted() {
+    let store = store();
+    for number in 0..12 {
+        let run = format!("outage-{number}");
+        store.ingest(classes(&run, 20, &["F"]).remove(0)).await.unwrap();
+    }
+    // A test passes sixty times in one report, and fails in the next one of the same code.
+    push(&store, on_main("often", "c"), &[("often", "P"); 60]).await;
+    push(&store, on_main("once", "c"), &[("often", "F")]).await;
+    let why = store.read_blocking(|reader| reader.explain(FigureName::FlakeRate, None, NOON, 5)).unwrap();
+    assert_eq!((why.held_out.len(), why.held_out_left_out), (5, 7));
+    let event = &why.tests[0].events[0];
+    let failed = event.executions.iter().filter(|one| one.outcome.is_failure()).count();
+    assert_eq!((event.executions.len(), event.executions_left_out, failed), (10, 51, 1));
+}
+
+#[tokio::test]
 async fn every_figure_is_explained_by_what_it_is_made_of() {
     let store = store();
     push(&store, on_main("1", "c1"), &[("a", "F"), ("b", "FP"), ("c", "S"), ("d", "F")]).await;

@@ -1,6 +1,7 @@
 //! The store as its callers see it: what goes in is kept, counted once, and explained.
 
 mod crash;
+mod defects;
 mod exchange;
 mod figures;
 mod reports;
