@@ -11,7 +11,7 @@ use crate::quality::{Classification, Defect, DefectRule, DefectRules, Phase};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -86,6 +86,7 @@ pub async fn run(arguments: ImportArgs, context: &Context) -> Result<Answer> {
     for file in &arguments.files {
         import.add(&file.display().to_string(), read(file, now, &map)?);
     }
+    import.has_mapped_columns()?;
     import.keep_only(&only)?;
     import.classify(&settings.figures.defects)?;
     if import.defects.is_empty() {
@@ -131,11 +132,21 @@ struct Import {
     places: HashMap<String, usize>,
     /// Entries that are no defects, as somebody said.
     others: u64,
+    /// Columns that somebody named and that no list has.
+    missing: Option<BTreeSet<String>>,
+    /// The columns of all lists.
+    columns: BTreeSet<String>,
 }
 
 impl Import {
     fn add(&mut self, file: &str, list: DefectList) {
-        let DefectList { format, defects, left_out, warnings, other_columns } = list;
+        let DefectList { format, defects, left_out, warnings, other_columns, missing_columns, columns } = list;
+        let missing = missing_columns.into_iter().collect();
+        self.missing = Some(match self.missing.take() {
+            Some(before) => before.intersection(&missing).cloned().collect(),
+            None => missing,
+        });
+        self.columns.extend(columns);
         self.files.push(json!({
             "file": file,
             "format": format,
@@ -161,6 +172,19 @@ impl Import {
                 }
             }
         }
+    }
+
+    /// A column that was named and is nowhere: without it the figures would be others than somebody wants.
+    fn has_mapped_columns(&self) -> Result<()> {
+        let missing: Vec<_> = self.missing.iter().flatten().map(|column| format!("{column:?}")).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let columns: Vec<_> = self.columns.iter().map(String::as_str).collect();
+        Err(Error::new(Code::ReportRejected, format!("no list has the column {}", missing.join(", "))).hint(format!(
+            "The columns are: {}. --map and import.columns say which one means what.",
+            columns.join(", ")
+        )))
     }
 
     /// Leaves out what is no defect: every one of the fields has to match.

@@ -225,9 +225,16 @@ impl CompiledDefectRules {
             phase_rule,
             valid: invalid_rule.is_none(),
             invalid_rule,
-            open: defect.resolved_at.is_none() && first(&self.closed).is_none(),
+            // Trackers keep the date of the first resolution where a defect is opened again.
+            open: is_reopened(&defect.status) || (defect.resolved_at.is_none() && first(&self.closed).is_none()),
         }
     }
+}
+
+/// Whether a status says that a defect was opened again.
+fn is_reopened(status: &str) -> bool {
+    let plain: String = status.chars().filter(char::is_ascii_alphabetic).flat_map(char::to_lowercase).collect();
+    plain == "reopened" || plain == "reopen"
 }
 
 /// Defects that are counted and listed by themselves.

@@ -91,6 +91,11 @@ pub struct CompiledRules {
 }
 
 impl CompiledRules {
+    /// The same rules as they were under another version of the definitions.
+    pub fn of_version(self, version: String) -> Self {
+        Self { version, ..self }
+    }
+
     /// What the rules make of a defect.
     pub fn classify(&self, defect: &Defect) -> Classification {
         self.defects.classify(defect)

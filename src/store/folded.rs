@@ -19,8 +19,10 @@ const DAYS_IN_MEMORY: u32 = 90;
 pub(super) fn save(connection: &Connection, live: &Live) -> Result<(), StoreError> {
     let rules =
         serde_json::to_string(&live.rules.rules).map_err(|error| StoreError::Invalid { reason: error.to_string() })?;
-    connection
-        .execute("INSERT OR REPLACE INTO folded (id, rules, through) VALUES (1, ?1, ?2)", (rules, live.through))?;
+    connection.execute(
+        "INSERT OR REPLACE INTO folded (id, rules, version, through) VALUES (1, ?1, ?2, ?3)",
+        (rules, &live.rules.version, live.through),
+    )?;
     let mut tests =
         connection.prepare_cached("INSERT OR REPLACE INTO folded_tests (project_id, tests) VALUES (?1, ?2)")?;
     let mut rollups = connection.prepare_cached(
@@ -61,12 +63,15 @@ pub(super) fn forget_old_days(live: &mut Live) {
     }
 }
 
-/// The rules the stored state was folded under.
+/// The rules the stored state was folded under, with the version they had then.
 pub(super) fn stored_rules(connection: &Connection) -> Result<Option<Arc<CompiledRules>>, StoreError> {
-    let json: Option<String> =
-        connection.query_row("SELECT rules FROM folded WHERE id = 1", [], |row| row.get(0)).optional()?;
-    let rules = json.and_then(|json| serde_json::from_str::<Rules>(&json).ok()).and_then(|rules| rules.compile().ok());
-    Ok(rules.map(Arc::new))
+    let stored: Option<(String, String)> = connection
+        .query_row("SELECT rules, version FROM folded WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((json, version)) = stored else { return Ok(None) };
+    let rules = serde_json::from_str::<Rules>(&json).ok().and_then(|rules| rules.compile().ok());
+    // The definitions may have changed since, though the rules have not.
+    Ok(rules.map(|rules| Arc::new(rules.of_version(version))))
 }
 
 /// Reads the stored state, and folds in the reports that came after it was saved.

@@ -35,12 +35,12 @@ pub struct BranchSummary {
     pub last_run_at: i64,
 }
 
-/// Which part of a list is wanted. Numbers go down, so a page starts where the one before ended.
+/// Which part of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunQuery {
     /// Runs of this branch alone.
     pub branch: Option<String>,
-    /// Runs with a smaller number than this alone: the last one of the page before.
+    /// Runs that come after the one with this number alone: the last one of the page before.
     pub before: Option<i64>,
     /// How many at most.
     pub limit: usize,

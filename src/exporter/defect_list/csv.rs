@@ -43,6 +43,10 @@ pub(super) fn read(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Def
             Err(error) => return Err(malformed(&error)),
         }
         let line = before + record.position().map_or(0, |position| first_line(bytes, position));
+        if swallows_rows(&record, columns.len(), delimiter) {
+            let reason = "a quotation mark that begins here is not closed: the rows after it would be lost".to_owned();
+            return Err(Unusable::Malformed { line, reason });
+        }
         if record.iter().all(|value| value.trim_ascii().is_empty()) {
             continue;
         }
@@ -77,6 +81,14 @@ fn first_line(bytes: &[u8], position: &csv::Position) -> u64 {
     let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let empty = bytes.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
     position.line() + empty.filter(|&&byte| byte == b'\n').count() as u64
+}
+
+/// Whether a field holds lines that are rows of the list: its quotation mark was meant as a mark, and not to begin a text.
+fn swallows_rows(record: &csv::ByteRecord, columns: usize, delimiter: u8) -> bool {
+    let is_row = |line: &[u8]| memchr::memchr_iter(delimiter, line).count() + 1 == columns;
+    // Fewer columns stand in many a text of more lines than one.
+    columns > 2
+        && record.iter().any(|field| field.split(|&byte| byte == b'\n').skip(1).filter(|line| is_row(line)).count() > 1)
 }
 
 fn row(draft: &mut Draft, columns: &[Field], record: &csv::ByteRecord) -> Result<(), String> {

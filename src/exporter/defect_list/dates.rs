@@ -6,7 +6,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 /// 1990: what is read as earlier was meant otherwise, and so were the zero dates of databases and languages.
-const EARLIEST: i64 = 631_152_000;
+pub(super) const EARLIEST: i64 = 631_152_000;
 
 const MONTHS: [&str; 12] = [
     "january",
@@ -132,11 +132,38 @@ fn day_of(text: &str, order: Option<Order>) -> Option<Date> {
     if words.next().is_some() {
         return None;
     }
-    match (place_in(&MONTHS, first), place_in(&MONTHS, second)) {
+    match (month_in(first), month_in(second)) {
         (Some(month), None) => date(year(third)?, month, day(second)?),
         (None, Some(month)) if first.len() == 4 => date(year(first)?, month, day(third)?),
         (None, Some(month)) => date(year(third)?, month, day(first)?),
         _ => None,
+    }
+}
+
+/// Months as German trackers and spreadsheets write them, where that is another word; of `juni` and `juli` three letters
+/// are those of the English ones.
+const GERMAN: [(&str, i16); 8] = [
+    ("januar", 1),
+    ("februar", 2),
+    ("märz", 3),
+    ("maerz", 3),
+    ("mrz", 3),
+    ("mai", 5),
+    ("oktober", 10),
+    ("dezember", 12),
+];
+
+/// The month that a word names, from 1.
+fn month_in(word: &str) -> Option<i16> {
+    let plain = word.to_lowercase();
+    let german = || {
+        let is = |name: &str| plain.chars().count() >= 3 && name.starts_with(&plain);
+        GERMAN.iter().find(|(name, _)| is(name)).map(|(_, month)| *month)
+    };
+    match plain.as_str() {
+        "juni" => Some(6),
+        "juli" => Some(7),
+        _ => place_in(&MONTHS, word).or_else(german),
     }
 }
 

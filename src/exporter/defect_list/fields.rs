@@ -20,6 +20,8 @@ pub(super) enum Field {
     Resolution,
     Phase,
     Environment,
+    /// The environment outright, where a field of that name holds what somebody typed, such as a browser.
+    FoundIn,
     Version,
     Component,
     Labels,
@@ -80,7 +82,8 @@ impl FieldMap {
             return field.clone();
         }
         let by_name = Field::named(name);
-        let is_taken = self.0.values().any(|(field, _)| *field == by_name);
+        let same = if by_name == Field::FoundIn { &Field::Environment } else { &by_name };
+        let is_taken = self.0.values().any(|(field, _)| field == same);
         if is_taken { Field::Custom(name.to_owned()) } else { by_name }
     }
 
@@ -127,7 +130,8 @@ impl Field {
             "status" | "state" => Self::Status,
             "resolution" | "statereason" | "closereason" => Self::Resolution,
             "phase" | "foundphase" | "foundinphase" | "stage" | "foundstage" => Self::Phase,
-            "environment" | "env" | "foundin" | "foundinenvironment" | "detectedin" => Self::Environment,
+            "environment" | "env" => Self::Environment,
+            "foundin" | "foundinenvironment" | "detectedin" | "foundon" | "detectedon" => Self::FoundIn,
             "version" | "versions" | "affectsversion" | "affectsversions" | "affectedversion" | "foundinversion" => {
                 Self::Version
             }
@@ -194,6 +198,7 @@ pub(super) struct Draft {
     /// It is said to be closed, in a word where others say when.
     closed: bool,
     priority: String,
+    found_in: String,
     labels: LabelList,
     order: Option<Order>,
     note: Option<String>,
@@ -245,6 +250,7 @@ impl Draft {
             Field::Resolution => &mut defect.resolution,
             Field::Phase => &mut defect.phase,
             Field::Environment => &mut defect.environment,
+            Field::FoundIn => &mut self.found_in,
             Field::Version => &mut defect.version,
             Field::Component => &mut defect.component,
             Field::Url => &mut defect.url,
@@ -258,8 +264,13 @@ impl Draft {
                 return Ok(());
             }
             Field::Escaped => {
-                if ["1", "true", "yes", "y", "x"].iter().any(|yes| text.eq_ignore_ascii_case(yes)) {
+                const YES: &[&str] = &["1", "true", "yes", "y", "x", "ja", "wahr", "oui", "vrai", "si", "sí"];
+                const NO: &[&str] = &["0", "false", "no", "n", "-", "nein", "falsch", "non", "faux", "none", "null"];
+                let word = text.to_lowercase();
+                if YES.contains(&word.as_str()) {
                     defect.phase = "production".to_owned();
+                } else if !NO.contains(&word.as_str()) {
+                    self.note = Some(format!("whether it escaped is left empty: {cut:?} is neither yes nor no"));
                 }
                 return Ok(());
             }
@@ -311,6 +322,12 @@ impl Draft {
         }
         if self.defect.severity.is_empty() {
             self.defect.severity = self.priority;
+        }
+        if !self.found_in.is_empty() {
+            let typed = std::mem::replace(&mut self.defect.environment, self.found_in);
+            if !typed.is_empty() {
+                self.defect.fields.entry("Environment".to_owned()).or_insert(typed);
+            }
         }
         self.defect.created_at =
             self.created.or(otherwise).ok_or_else(|| format!("{} has no creation date", self.defect.key))?;

@@ -50,6 +50,9 @@ struct Reading<'a> {
     names: BTreeMap<String, String>,
     shape: Option<Shape>,
     pull_requests: u64,
+    /// How many entries there are on all pages, where a page says so, and whether the last one says that there is another.
+    announced: u64,
+    goes_on: bool,
     /// Entries without a creation date, with their lines.
     undated: Vec<(u64, Defect)>,
     trouble: Option<Unusable>,
@@ -60,6 +63,11 @@ struct Reading<'a> {
 struct Page<'a> {
     #[serde(borrow, alias = "defects", alias = "items", alias = "nodes")]
     issues: Option<&'a RawValue>,
+    /// How many there are on all pages, as Jira tells it.
+    total: Option<u64>,
+    /// Whether there is a page after this one, as newer ones tell it.
+    #[serde(rename = "isLast")]
+    is_last: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +89,8 @@ impl<'a> Reading<'a> {
             names: BTreeMap::new(),
             shape: None,
             pull_requests: 0,
+            announced: 0,
+            goes_on: false,
             undated: Vec::new(),
             trouble: None,
         }
@@ -121,7 +131,11 @@ impl<'a> Reading<'a> {
                 }
             }
             Some(b'{') => match serde_json::from_str::<Page<'a>>(text) {
-                Ok(Page { issues: Some(list) }) if list.get().starts_with('[') => self.document(list, depth + 1),
+                Ok(Page { issues: Some(list), total, is_last }) if list.get().starts_with('[') => {
+                    self.announced = self.announced.max(total.unwrap_or(0));
+                    self.goes_on = is_last == Some(false);
+                    self.document(list, depth + 1)
+                }
                 _ => self.entry(text, line),
             },
             _ => {
@@ -219,6 +233,12 @@ impl<'a> Reading<'a> {
         for (line, defect) in std::mem::take(&mut self.undated) {
             let row = if tells_dates { Err(format!("{} has no creation date", defect.key)) } else { Ok(defect) };
             self.collector.take(line, row)?;
+        }
+        if self.goes_on || self.announced > self.entries {
+            let of = if self.announced > self.entries { format!(" of {}", self.announced) } else { String::new() };
+            let text =
+                format!("it is a page with {}{of} issues: fetch the others too, or they do not count", self.entries);
+            self.collector.warn(1, text);
         }
         if self.pull_requests > 0 {
             let text = format!("{} pull requests are left out: they are no issues", self.pull_requests);

@@ -17,7 +17,7 @@ pub use json::write;
 use crate::quality::Defect;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a defect list was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -76,6 +76,10 @@ pub struct DefectList {
     pub warnings: Vec<ListWarning>,
     /// Columns that mean nothing to us, kept under their own names for rules to ask for.
     pub other_columns: Vec<String>,
+    /// Columns that somebody named, and that are not there.
+    pub missing_columns: Vec<String>,
+    /// Every column, or field, there is.
+    pub columns: Vec<String>,
 }
 
 /// Warnings that are kept; a list of a hundred thousand bad rows is one trouble and not a hundred thousand.
@@ -136,7 +140,27 @@ pub fn read(bytes: &[u8], received_at: i64) -> Result<DefectList, Unusable> {
 /// # Errors
 /// Nothing in it can be used.
 pub fn read_with(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<DefectList, Unusable> {
-    let bytes = &*in_utf_8(bytes);
+    let (bytes, is_guessed) = in_utf_8(bytes);
+    let mut list = read_text(&bytes, received_at, map)?;
+    if is_guessed {
+        let text = "the list is not in UTF-8: it is read as Windows-1252, as western spreadsheets save it";
+        list.warnings.insert(0, ListWarning { line: 1, text: text.to_owned() });
+    }
+    let from_the_future =
+        |defect: &&Defect| received_at > dates::EARLIEST && defect.created_at > received_at + 2 * 86_400;
+    let later = list.defects.iter().filter(from_the_future);
+    if let Some(first) = later.clone().next() {
+        let text = format!(
+            "{} of the defects, {} the first, are created in the future: they are in no window before that day",
+            later.count(),
+            first.key
+        );
+        list.warnings.insert(0, ListWarning { line: 1, text });
+    }
+    Ok(list)
+}
+
+fn read_text(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<DefectList, Unusable> {
     match bytes.trim_ascii_start().first() {
         None => Err(Unusable::Empty),
         Some(b'{' | b'[') => json::read(bytes, received_at, map),
@@ -149,15 +173,14 @@ pub fn read_with(bytes: &[u8], received_at: i64, map: &FieldMap) -> Result<Defec
 }
 
 /// Excel writes a byte order mark, which would become part of the first column's name, and PowerShell writes what
-/// it redirects in UTF-16.
-fn in_utf_8(bytes: &[u8]) -> Cow<'_, [u8]> {
+/// it redirects in UTF-16. What is no UTF-8 without such a mark is taken for Windows-1252, and that is said.
+fn in_utf_8(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    let owned = |text: Cow<'_, str>| text.into_owned().into_bytes().into();
     match encoding_rs::Encoding::for_bom(bytes) {
-        None => Cow::Borrowed(bytes),
-        Some((encoding, mark)) if encoding == encoding_rs::UTF_8 => Cow::Borrowed(&bytes[mark..]),
-        Some((encoding, _)) => match encoding.decode(bytes).0 {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        },
+        None if std::str::from_utf8(bytes).is_ok() => (Cow::Borrowed(bytes), false),
+        None => (owned(encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0), true),
+        Some((encoding, mark)) if encoding == encoding_rs::UTF_8 => (Cow::Borrowed(&bytes[mark..]), false),
+        Some((encoding, _)) => (owned(encoding.decode(bytes).0), false),
     }
 }
 
@@ -171,7 +194,8 @@ struct Collector {
     warnings: Vec<ListWarning>,
     first_reason: Option<ListWarning>,
     other_columns: BTreeSet<String>,
-    seen_columns: BTreeSet<String>,
+    /// What there is, by its plain name.
+    seen_columns: BTreeMap<String, String>,
 }
 
 impl Collector {
@@ -219,11 +243,13 @@ impl Collector {
 
     /// Remembers a name under which nothing stands.
     fn see_empty(&mut self, column: &str) {
-        self.seen_columns.insert(fields::plain_column(column));
+        self.seen_columns.entry(fields::plain_column(column)).or_insert_with(|| column.trim().to_owned());
     }
 
     fn finish(mut self, format: ListFormat, map: &FieldMap) -> Result<DefectList, Unusable> {
-        for column in map.columns().filter(|column| !self.seen_columns.contains(&fields::plain_column(column))) {
+        let is_missing = |column: &&str| !self.seen_columns.contains_key(&fields::plain_column(column));
+        let missing_columns: Vec<String> = map.columns().filter(is_missing).map(str::to_owned).collect();
+        for column in &missing_columns {
             // At the head of the list: it may make all of it wrong.
             let text = format!("a field is mapped to {column:?}, and there is no such column");
             self.warnings.insert(0, ListWarning { line: 1, text });
@@ -240,6 +266,8 @@ impl Collector {
             left_out: self.left_out,
             warnings: self.warnings,
             other_columns: self.other_columns.into_iter().collect(),
+            missing_columns,
+            columns: self.seen_columns.into_values().collect(),
         })
     }
 }

@@ -18,15 +18,18 @@ pub(super) const RUN: &str = "SELECT id, run_key, attempt, job, shard, environme
     pull_request, ci_provider, ci_url, at, received_at, project_id FROM run";
 
 impl Reader<'_> {
-    /// A project's runs, newest first.
+    /// A project's runs, newest first by when they were, which may be long before they came.
     pub fn runs(&self, project: &str, query: &RunQuery) -> Result<Vec<RunSummary>, StoreError> {
         let project = self.project_id(project)?;
         let of_branch = if query.branch.is_some() { "branch = ?2" } else { "?2 IS NULL" };
+        let before = match query.before {
+            Some(_) => "(at, id) < (SELECT at, id FROM run WHERE id = ?3)",
+            None => "?3 IS NULL",
+        };
         let mut statement = self.connection.prepare_cached(&format!(
-            "{RUN} WHERE project_id = ?1 AND {of_branch} AND id < ?3 ORDER BY id DESC LIMIT ?4"
+            "{RUN} WHERE project_id = ?1 AND {of_branch} AND {before} ORDER BY at DESC, id DESC LIMIT ?4"
         ))?;
-        let before = query.before.unwrap_or(i64::MAX);
-        let rows = statement.query_map((project, &query.branch, before, query.limit.min(1000)), read_run)?;
+        let rows = statement.query_map((project, &query.branch, query.before, query.limit.min(1000)), read_run)?;
         rows.map(|run| self.with_reports(run?).map(|(run, _)| run)).collect()
     }
 

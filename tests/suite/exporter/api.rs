@@ -187,3 +187,31 @@ fn a_token_without_a_name_or_a_scope_is_not_made() {
         assert_eq!(ask(&exporter, "POST", "/api/v1/tokens", TOKEN, wanted).0, 422, "{wanted}");
     }
 }
+
+#[test]
+fn runs_are_listed_by_when_they_were_and_page_by_page_alike() {
+    let exporter = Running::start();
+    let day = 86_400;
+    let today = jiff::Timestamp::now().as_second();
+    for (run, age) in [("new", 1), ("oldest", 9), ("middle", 5), ("newest", 0), ("old", 7)] {
+        let path = format!("/api/v1/projects/shop/reports?run={run}&branch=main&started_at={}", today - age * day);
+        assert_eq!(exporter.post(&path, &report(&[&passed(run)])).status, 201);
+    }
+    let runs = |query: &str| {
+        let runs = exporter.json(&format!("/api/v1/projects/shop/runs?{query}"))["runs"].take();
+        let of = |run: &Value| (run["run"].as_str().unwrap().to_owned(), run["id"].as_i64().unwrap());
+        runs.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let names = |runs: Vec<(String, i64)>| runs.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let expected = ["newest", "new", "middle", "old", "oldest"];
+    assert_eq!(names(runs("")), expected);
+    let mut paged = runs("limit=2");
+    while let Some((_, last)) = paged.last().cloned() {
+        let further = runs(&format!("limit=2&branch=main&before={last}"));
+        if further.is_empty() {
+            break;
+        }
+        paged.extend(further);
+    }
+    assert_eq!(names(paged), expected);
+}

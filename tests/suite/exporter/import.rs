@@ -106,21 +106,20 @@ fn columns_are_mapped_by_flags_and_by_the_settings() {
         "bugs.csv",
         "Nr,What,Where it hurt,Environment,Day\n1,a,LIVE,Chrome 120,2026-02-01\n2,b,test,Prod,2026-02-01\n",
     );
-    let count = |arguments: &[&str]| {
+    let standing = |arguments: &[&str]| {
         let common = ["import", "defects", "bugs.csv", "--dry-run", "--map", "key=Nr", "--map", "created=Day"];
         let preview = served.json(&[&common[..], arguments].concat(), 0);
-        (preview["data"]["defects"][0]["standing"].clone(), preview["warnings"].to_string())
+        preview["data"]["defects"][0]["standing"].clone()
     };
-    assert_eq!(count(&[]).0, "pre-release");
-    assert_eq!(count(&["--map", "environment=where it hurt"]).0, "production");
+    assert_eq!(standing(&[]), "pre-release");
+    assert_eq!(standing(&["--map", "environment=where it hurt"]), "production");
     served.write("qastack.yaml", "import: { columns: { environment: Where it hurt } }\n");
-    assert_eq!(count(&[]).0, "production");
-    let (standing, warnings) = count(&["--map", "environment=Where it hurts"]);
-    assert_eq!(standing, "pre-release");
-    assert!(
-        warnings.contains("a field is mapped to \\\"Where it hurts\\\", and there is no such column"),
-        "{warnings}"
-    );
+    assert_eq!(standing(&[]), "production");
+    // Without the column the figures would be others than somebody wants.
+    let typo = ["import", "defects", "bugs.csv", "--map", "key=Nr", "--map", "environment=Where it hurts"];
+    let error = served.json(&typo, 12)["error"].take();
+    assert_eq!(error["message"], "no list has the column \"Where it hurts\"");
+    assert!(error["hint"].as_str().unwrap().contains("Day, Environment, Nr, What, Where it hurt"), "{error}");
     served.json(&["import", "defects", "bugs.csv", "--dry-run", "--map", "colour=Day"], 2);
 }
 
@@ -198,4 +197,64 @@ fn an_exporter_with_other_rules_than_the_settings_here_is_told_of() {
     let imported = served.json(&["import", "defects", "bugs.csv", "--token-file", "token"], 0);
     assert_eq!(imported["data"]["defects"][0]["rule"], "the blue team");
     assert!(imported["warnings"].to_string().contains("the exporter's own rules decide"), "{imported:#}");
+}
+
+/// The preview of a list that is written here.
+fn preview(served: &Served, name: &str, content: &[u8]) -> (Value, String) {
+    std::fs::write(served.directory.path().join(name), content).unwrap();
+    let mut preview = served.json(&["import", "defects", name, "--dry-run"], 0);
+    (preview["data"]["defects"].take(), preview["warnings"].to_string())
+}
+
+#[test]
+fn where_a_defect_was_found_goes_before_what_somebody_typed_as_the_environment() {
+    let served = Served::start();
+    let list = b"Issue key,Issue Type,Environment,Custom field (Found in),Created\n\
+        A-1,Bug,\"Windows 10, Chrome 120\",Production,2026-02-01\nA-2,Bug,Production,,2026-02-01\n\
+        A-3,Bug,Chrome,Staging,2026-02-01\n";
+    let (defects, _) = preview(&served, "found.csv", list);
+    let standings: Vec<_> = defects.as_array().unwrap().iter().map(|one| one["standing"].clone()).collect();
+    assert_eq!(standings, ["production", "production", "pre-release"]);
+}
+
+#[test]
+fn a_spreadsheet_of_a_german_office_is_read_and_what_was_guessed_is_told() {
+    let served = Served::start();
+    let list = "Key;Titel;Labels;Created;Escaped\nA-1;x;Gr\u{f6}\u{df}e;12/M\u{e4}r/26;ja\nA-2;y;;12. Dezember 2025;nein\n\
+        A-3;z;;3.Okt.2025;vielleicht\n";
+    let bytes: Vec<u8> = list.chars().map(|character| u32::from(character) as u8).collect();
+    let (defects, warnings) = preview(&served, "german.csv", &bytes);
+    assert_eq!(defects[0]["defect"]["labels"], json!(["Gr\u{f6}\u{df}e"]), "{defects:#}");
+    let standings: Vec<_> = defects.as_array().unwrap().iter().map(|one| one["standing"].clone()).collect();
+    assert_eq!(standings, ["production", "pre-release", "pre-release"]);
+    assert!(warnings.contains("Windows-1252") && warnings.contains("vielleicht"), "{warnings}");
+}
+
+#[test]
+fn a_quotation_mark_that_is_never_closed_loses_no_rows_in_silence() {
+    let served = Served::start();
+    let rows: String = (3..50).map(|number| format!("A-{number},x,2026-02-01,note\n")).collect();
+    served
+        .write("quote.csv", &format!("key,title,created,note\nA-1,x,2026-02-01,n\nA-2,x,2026-02-01,\"5 inch\n{rows}"));
+    let error = served.json(&["import", "defects", "quote.csv", "--dry-run"], 12)["error"].take();
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("line 3") && message.contains("quotation mark"), "{message}");
+    // A text of several lines is a text.
+    let text = b"key,title,created,note\nA-1,x,2026-02-01,\"one, two\nthree\nfour, five, six\"\n";
+    assert_eq!(preview(&served, "text.csv", text).0.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_page_of_many_a_day_to_come_and_a_defect_opened_again_are_told_as_what_they_are() {
+    let served = Served::start();
+    let page =
+        br#"{"total":300,"issues":[{"key":"S-1","fields":{"summary":"x","created":"2026-02-01T00:00:00.000+0000"}}]}"#;
+    assert!(preview(&served, "page.json", page).1.contains("a page with 1 of 300 issues"));
+    let last = br#"{"isLast":true,"issues":[{"key":"S-1","fields":{"summary":"x","created":"2026-02-01T00:00:00.000+0000"}}]}"#;
+    assert!(!preview(&served, "last.json", last).1.contains("a page with"));
+    let list = b"key,status,created,resolved\nA-1,Open,2099-01-01,\nA-2,Reopened,2026-02-01,2026-02-03\nA-3,Done,2026-02-01,2026-02-03\n";
+    let (defects, warnings) = preview(&served, "list.csv", list);
+    assert!(warnings.contains("1 of the defects, A-1 the first, are created in the future"), "{warnings}");
+    let open: Vec<_> = defects.as_array().unwrap().iter().map(|one| one["open"].clone()).collect();
+    assert_eq!(open, [json!(true), json!(true), json!(false)], "{defects:#}");
 }

@@ -119,6 +119,30 @@ async fn rules_that_changed_while_the_store_was_closed_are_folded_for_after_it_o
 }
 
 #[tokio::test]
+async fn a_state_of_other_definitions_is_shown_and_folded_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("qastack.db");
+    let store = open(&path);
+    fill(&store).await;
+    let figures = store.snapshot().figures(NOON);
+    store.close().await;
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE folded SET version = 'of another release'", ()).unwrap();
+    drop(connection);
+    let store = open(&path);
+    assert_eq!(store.snapshot().figures(NOON), figures, "the old ones meanwhile");
+    // Asking for the same rules again waits for the fold that is on its way.
+    store.set_rules(Rules::default()).await.unwrap();
+    assert_eq!(store.snapshot().rules.version, Rules::default().version());
+    store.close().await;
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let version: String = connection.query_row("SELECT version FROM folded", (), |row| row.get(0)).unwrap();
+    assert_eq!(version, Rules::default().version());
+}
+
+#[tokio::test]
 async fn what_is_older_than_the_retention_goes_and_its_day_sums_and_counters_stay() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("qastack.db");
