@@ -5,7 +5,7 @@ use crate::quality::Defect;
 use std::collections::BTreeMap;
 
 /// Longer values are cut: nothing that decides a figure is longer.
-const LONGEST: usize = 1_000;
+pub(super) const LONGEST: usize = 1_000;
 
 /// What a column means to us.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What the trackers call things in their JSON: which of their fields we read, and what names an issue uniquely.
 
+use super::fields::LONGEST;
 use crate::quality::Defect;
 use serde_json::{Map, Value};
 use url::Url;
@@ -133,7 +134,11 @@ pub(super) fn name_by_address(defect: &mut Defect) {
     let Some((repository, number)) = ending else { return };
     let repository = repository.trim_matches('/');
     if number.trim_end_matches('/') == defect.key && !repository.is_empty() {
-        defect.key = format!("{repository}#{}", defect.key);
+        let name = format!("{repository}#{}", defect.key);
+        // A longer one would be cut where it is read next, and name all issues of its repository.
+        if name.chars().count() <= LONGEST {
+            defect.key = name;
+        }
     }
 }
 
@@ -169,6 +174,7 @@ mod tests {
             ("https://gitlab.example.com/acme/shop/issues/7/", "7", "acme/shop#7"),
             ("https://github.com/acme/shop/issues/12", "13", "13"),
             ("no address", "12", "12"),
+            (&format!("https://github.com/acme/{}/issues/12", "é".repeat(300)), "12", "12"),
         ] {
             let mut defect = Defect { key: key.to_owned(), url: url.to_owned(), ..Defect::default() };
             name_by_address(&mut defect);
