@@ -220,11 +220,11 @@ fn where_a_defect_was_found_goes_before_what_somebody_typed_as_the_environment()
 #[test]
 fn a_spreadsheet_of_a_german_office_is_read_and_what_was_guessed_is_told() {
     let served = Served::start();
-    let list = "Key;Titel;Labels;Created;Escaped\nA-1;x;Gr\u{f6}\u{df}e;12/M\u{e4}r/26;ja\nA-2;y;;12. Dezember 2025;nein\n\
-        A-3;z;;3.Okt.2025;vielleicht\n";
+    let list = "Key;Title;Created;Escaped\nA-1;Gr\u{f6}\u{df}e;12/M\u{e4}r/26;ja\nA-2;y;12. Dezember 2025;nein\n\
+        A-3;z;3.Okt.2025;vielleicht\n";
     let bytes: Vec<u8> = list.chars().map(|character| u32::from(character) as u8).collect();
     let (defects, warnings) = preview(&served, "german.csv", &bytes);
-    assert_eq!(defects[0]["defect"]["labels"], json!(["Gr\u{f6}\u{df}e"]), "{defects:#}");
+    assert_eq!(defects[0]["title"], "Gr\u{f6}\u{df}e", "{defects:#}");
     let standings: Vec<_> = defects.as_array().unwrap().iter().map(|one| one["standing"].clone()).collect();
     assert_eq!(standings, ["production", "pre-release", "pre-release"]);
     assert!(warnings.contains("Windows-1252") && warnings.contains("vielleicht"), "{warnings}");
