@@ -3,6 +3,7 @@
 mod bad_input;
 mod corpus;
 mod differential;
+mod dotnet;
 mod fixtures;
 mod junit;
 mod validate;

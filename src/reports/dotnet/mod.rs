@@ -1,12 +1,13 @@
 //! The formats of .NET: Visual Studio's TRX, NUnit 3 and xUnit.net v2.
 
-use super::durations::{clock, seconds};
-use super::limits::Limits;
-use super::model::{Attempt, Format, Outcome, TestRun};
-use super::names::NameRules;
-use super::run::{Record, RunBuilder};
-use super::unreadable::Unreadable;
-use super::xml::{Tag, Token, Xml};
+use crate::reports::durations::{clock, seconds};
+use crate::reports::limits::Limits;
+use crate::reports::model::{Attempt, Format, Outcome, TestRun};
+use crate::reports::names::NameRules;
+use crate::reports::run::{Record, RunBuilder};
+use crate::reports::unreadable::Unreadable;
+use crate::reports::xml::{Tag, Token, Xml};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct Class {
 struct Place {
     suite: String,
     start: Option<String>,
+    /// The arguments of an NUnit fixture: `("chrome")` of `LoginTests("chrome")`.
+    arguments: String,
 }
 
 enum Next {
@@ -64,15 +67,29 @@ enum Next {
 
 /// The attributes that the three formats give a test or a group of tests, by what they mean.
 #[derive(Default)]
-struct Attributes {
-    name: String,
-    class: String,
-    id: String,
-    kind: String,
-    outcome: Option<String>,
-    label: String,
-    time: Option<String>,
+struct Attributes<'t> {
+    name: Cow<'t, str>,
+    full_name: Cow<'t, str>,
+    class: Cow<'t, str>,
+    id: Cow<'t, str>,
+    kind: Cow<'t, str>,
+    outcome: Option<Cow<'t, str>>,
+    label: Cow<'t, str>,
+    time: Option<Cow<'t, str>>,
     start: Option<String>,
+}
+
+impl Attributes<'_> {
+    /// NUnit gives all fixtures of one class the same `classname`, whatever their arguments. The full name has them,
+    /// and where a test goes without one, so has the name of the fixture around it.
+    fn class(&self, place: &Place) -> Cow<'_, str> {
+        let fixture = self.full_name.strip_suffix(&*self.name).and_then(|before| before.strip_suffix('.'));
+        match fixture {
+            Some(fixture) if !fixture.is_empty() => Cow::Borrowed(fixture),
+            _ if place.arguments.is_empty() => Cow::Borrowed(&self.class),
+            _ => Cow::Owned(format!("{}{}", self.class, place.arguments)),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -100,6 +117,10 @@ impl Reader<'_> {
                 let mut inner = place.clone();
                 if tag.name() == "assembly" || attributes.kind == "Assembly" {
                     inner.suite = base_name(&attributes.name).to_owned();
+                }
+                if attributes.kind == "TestFixture" {
+                    let arguments = attributes.name.find(['(', '<']).and_then(|at| attributes.name.get(at..));
+                    arguments.unwrap_or_default().clone_into(&mut inner.arguments);
                 }
                 self.run.started(attributes.start.clone(), None);
                 inner.start = attributes.start.or(inner.start);
@@ -142,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn test(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
-        let attributes = self.attributes(tag)?;
+        let mut attributes = self.attributes(tag)?;
         let before = self.run.elements().tests;
         let failure = self.failure(place)?;
         // A data-driven test of TRX sums up the rows inside it: those are the tests.
@@ -151,14 +172,15 @@ impl Reader<'_> {
         }
         let outcome = self.outcome(&attributes, tag.offset);
         let duration = self.duration(&attributes, tag.offset);
-        let (suite, class) = match self.classes.get(&attributes.id) {
-            Some(class) => (class.assembly.clone(), class.name.clone()),
-            None => (place.suite.clone(), attributes.class),
+        let start = attributes.start.take();
+        let (suite, class) = match self.classes.get(&*attributes.id) {
+            Some(class) => (class.assembly.as_str(), Cow::Borrowed(class.name.as_str())),
+            None => (place.suite.as_str(), attributes.class(place)),
         };
         self.run.add(Record {
-            suite: &suite,
+            suite,
             class: &class,
-            name: attributes.name.into(),
+            name: Cow::Borrowed(&attributes.name),
             file: None,
             variant: "",
             offset: tag.offset,
@@ -166,7 +188,7 @@ impl Reader<'_> {
             outcome,
             attempts: Attempt::new(outcome, duration, failure.kind, failure.message).into(),
             duration,
-            reported_start: attributes.start.or_else(|| place.start.clone()),
+            reported_start: start.or_else(|| place.start.clone()),
         })
     }
 
@@ -208,12 +230,12 @@ impl Reader<'_> {
         Ok(kind)
     }
 
-    fn outcome(&mut self, attributes: &Attributes, offset: usize) -> Outcome {
+    fn outcome(&mut self, attributes: &Attributes<'_>, offset: usize) -> Outcome {
         let Some(written) = attributes.outcome.as_deref() else {
             self.run.warn("status_unknown", offset, || format!("{:?} has no outcome: read as failed", attributes.name));
             return Outcome::Failed;
         };
-        match (written, attributes.label.as_str()) {
+        match (written, &*attributes.label) {
             ("Failed" | "Fail", "Error" | "Invalid" | "Cancelled") => Outcome::Error,
             ("Passed" | "Pass" | "PassedButRunAborted" | "Completed" | "Warning", _) => Outcome::Passed,
             ("Failed" | "Fail" | "Timeout", _) => Outcome::Failed,
@@ -230,7 +252,7 @@ impl Reader<'_> {
         }
     }
 
-    fn duration(&mut self, attributes: &Attributes, offset: usize) -> Option<Duration> {
+    fn duration(&mut self, attributes: &Attributes<'_>, offset: usize) -> Option<Duration> {
         let written = attributes.time.as_deref()?;
         match self.format {
             Format::Trx => clock(written),
@@ -238,22 +260,20 @@ impl Reader<'_> {
         }
     }
 
-    fn attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
+    fn attributes<'t>(&mut self, tag: &'t Tag<'_>) -> Result<Attributes<'t>, Unreadable> {
         let mut attributes = Attributes::default();
-        let sound = self.xml.attributes(tag, |key, value| {
-            let value = value.into_owned();
-            match key {
-                "name" | "testName" => attributes.name = value,
-                "classname" => attributes.class = value,
-                "type" if tag.name() == "test" => attributes.class = value,
-                "type" => attributes.kind = value,
-                "testId" => attributes.id = value,
-                "outcome" | "result" => attributes.outcome = Some(value),
-                "label" => attributes.label = value,
-                "time" | "duration" => attributes.time = Some(value),
-                "startTime" | "start-time" | "start-rtf" | "timestamp" => attributes.start = Some(value),
-                _ => {}
-            }
+        let sound = self.xml.attributes(tag, |key, value| match key {
+            "name" | "testName" => attributes.name = value,
+            "fullname" => attributes.full_name = value,
+            "classname" => attributes.class = value,
+            "type" if tag.name() == "test" => attributes.class = value,
+            "type" => attributes.kind = value,
+            "testId" => attributes.id = value,
+            "outcome" | "result" => attributes.outcome = Some(value),
+            "label" => attributes.label = value,
+            "time" | "duration" => attributes.time = Some(value),
+            "startTime" | "start-time" | "start-rtf" | "timestamp" => attributes.start = Some(value.into_owned()),
+            _ => {}
         })?;
         if !sound {
             self.run.warn("attribute_malformed", tag.offset, || {
