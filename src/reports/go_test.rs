@@ -8,7 +8,7 @@ use super::durations::seconds;
 use super::limits::Limits;
 use super::model::{Attempt, Format, Outcome, TestRun};
 use super::names::NameRules;
-use super::run::{Record, Repeats, RunBuilder, cut};
+use super::run::{Record, RunBuilder, cut};
 use super::unreadable::Unreadable;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -56,8 +56,7 @@ pub(super) fn is_event(line: &str) -> bool {
 }
 
 pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
-    let mut run = RunBuilder::new(Format::GoTestJson, text, limits, names);
-    run.repeats_are(Repeats::Retries);
+    let run = RunBuilder::new(Format::GoTestJson, text, limits, names);
     let mut stream = Stream { run, packages: BTreeMap::new() };
     let mut offset = 0;
     for line in text.split_inclusive('\n') {

@@ -8,7 +8,7 @@ use super::json::{Loose, message, offset_of, text_in, unreadable, unreadable_tes
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
-use super::run::{Record, Repeats, RunBuilder};
+use super::run::{Record, RunBuilder};
 use super::unreadable::Unreadable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,8 +98,7 @@ struct Failure<'a> {
 
 pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
     let report: Report<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
-    let mut run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
-    run.repeats_are(Repeats::Unknown);
+    let run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
     let mut reader = Reader { run, text };
     for error in report.errors {
         reader.run.warn("suite_error", offset_of(text, error), || {

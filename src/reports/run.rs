@@ -37,6 +37,9 @@ pub(crate) enum Repeats {
     Retries,
     /// The producer writes one record an attempt, but earlier ones without their failure.
     RetriesWithoutResults,
+    /// The format tells a retry otherwise or not at all: such records are rows of a test whose names do not tell them
+    /// apart, or the test of several targets. The worst of them counts, and none is an attempt at another.
+    Rows,
     /// Nothing is known of the producer's habit: folded like retries, with a warning.
     Unknown,
 }
@@ -57,6 +60,11 @@ pub(crate) struct RunBuilder<'r> {
 impl<'r> RunBuilder<'r> {
     pub fn new(format: Format, text: &'r str, limits: &'r Limits, names: &'r NameRules) -> Self {
         Self {
+            repeats: match format {
+                Format::Junit => Repeats::Unknown,
+                Format::GoTestJson => Repeats::Retries,
+                Format::Ctrf | Format::PlaywrightJson | Format::Trx | Format::Nunit3 | Format::XunitV2 => Repeats::Rows,
+            },
             run: TestRun {
                 format,
                 elements: Counts::default(),
@@ -69,7 +77,6 @@ impl<'r> RunBuilder<'r> {
             limits,
             names,
             lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
-            repeats: Repeats::Unknown,
             places: Places::new(),
             doubtful: Vec::new(),
         }
@@ -116,7 +123,7 @@ impl<'r> RunBuilder<'r> {
         reading.duration
     }
 
-    /// Adds a record: as a test of its own, or as a further attempt at the one before it of the same name.
+    /// Adds a record: as a test of its own, or folded into the one before it of the same name.
     pub fn add(&mut self, record: Record<'_>) -> Result<(), Unreadable> {
         self.run.elements.add(record.element);
         if self.run.elements.tests > self.limits.cases {
@@ -130,6 +137,7 @@ impl<'r> RunBuilder<'r> {
         let executions = &self.run.executions;
         let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
+            Some(index) if self.repeats == Repeats::Rows => self.fold_row(index, record),
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
             None => {
                 self.doubtful.extend(before.map(|name| (self.run.executions.len(), name)));
@@ -185,10 +193,7 @@ impl<'r> RunBuilder<'r> {
             known.outcome = outcome;
         }
         known.flaky = is_flaky(known.outcome, &known.attempts);
-        known.duration = match (known.duration, duration) {
-            (Some(before), Some(now)) => Some(before.saturating_add(now)),
-            (before, now) => before.or(now),
-        };
+        known.duration = sum(known.duration, duration);
         let name = self.run.executions[index].test.name.clone();
         match self.repeats {
             _ if unexplained => self.warn("retry_unexplained", offset, || {
@@ -197,8 +202,24 @@ impl<'r> RunBuilder<'r> {
             Repeats::Unknown => self.warn("duplicate_test", offset, || {
                 format!("{name:?} stands here again with the same suite and class: read as a further attempt")
             }),
-            Repeats::Retries | Repeats::RetriesWithoutResults => {}
+            Repeats::Retries | Repeats::RetriesWithoutResults | Repeats::Rows => {}
         }
+    }
+
+    /// The worst row is the test, with its own attempts alone: a row that passed after another one failed is no retry.
+    /// A row that was skipped has no result that could be the worst.
+    fn fold_row(&mut self, index: usize, row: Record<'_>) {
+        let rank = |outcome: Outcome, flaky| (outcome.is_decisive(), outcome, flaky);
+        let known = &mut self.run.executions[index];
+        let flaky = is_flaky(row.outcome, &row.attempts);
+        if rank(row.outcome, flaky) > rank(known.outcome, known.flaky) {
+            (known.outcome, known.flaky, known.attempts) = (row.outcome, flaky, row.attempts);
+        }
+        known.duration = sum(known.duration, row.duration);
+        let name = known.test.name.clone();
+        self.warn("duplicate_test", row.offset, || {
+            format!("{name:?} stands here again with the same suite and class: the worst of its results counts")
+        });
     }
 
     fn go_to(&mut self, record: &Record<'_>) {
@@ -230,6 +251,13 @@ impl<'r> RunBuilder<'r> {
 /// Whether a pass came after a failure that the report names.
 fn is_flaky(outcome: Outcome, attempts: &[Attempt]) -> bool {
     outcome == Outcome::Passed && attempts.len() > 1 && attempts.iter().any(|attempt| attempt.outcome.is_failure())
+}
+
+fn sum(before: Option<Duration>, now: Option<Duration>) -> Option<Duration> {
+    match (before, now) {
+        (Some(before), Some(now)) => Some(before.saturating_add(now)),
+        (before, now) => before.or(now),
+    }
 }
 
 /// The head of a text, cut between two characters.

@@ -32,3 +32,39 @@ fn a_test_without_arguments_of_its_fixture_has_the_class_its_producer_names() {
     assert!(run.executions.iter().all(|execution| execution.test.class == "My.A"), "{run:?}");
     assert_eq!(test(&run, "renamed").outcome, Outcome::Passed);
 }
+
+#[test]
+fn rows_that_share_a_name_are_one_test_that_ended_as_the_worst_of_them() {
+    let records = |[first, second]: [&str; 2], template: &str, around: [&str; 2]| {
+        let record = |word: &str| template.replace("WORD", word);
+        run([around[0], &record(first), &record(second), around[1]].concat())
+    };
+    let trx = |words| {
+        let template = "<UnitTestResult testId='t' testName='T' duration='00:00:01' outcome='WORD'/>";
+        records(words, template, ["<TestRun><Results>", "</Results></TestRun>"])
+    };
+    let xunit = |words| {
+        let template = "<test name='A.T(s: aaa...)' type='A' time='1' result='WORD'/>";
+        records(words, template, ["<assemblies><assembly name='a.dll'>", "</assembly></assemblies>"])
+    };
+    let nunit = |words| {
+        records(
+            words,
+            "<test-case name='T' duration='1' result='WORD'/>",
+            ["<test-run><test-suite>", "</test-suite></test-run>"],
+        )
+    };
+    for run in [
+        trx(["Failed", "Passed"]),
+        trx(["Passed", "Failed"]),
+        xunit(["Fail", "Pass"]),
+        xunit(["Fail", "Skip"]),
+        nunit(["Failed", "Passed"]),
+    ] {
+        assert_eq!((folded(&run), words(&run)), ([1, 0, 1, 0, 0, 0], vec!["duplicate_test"]), "{run:?}");
+        assert_eq!((run.elements.tests, run.executions[0].attempts.len()), (2, 1));
+        assert_eq!(run.executions[0].duration, Some(std::time::Duration::from_secs(2)));
+    }
+    assert_eq!(folded(&xunit(["Skip", "Pass"])), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(folded(&xunit(["Skip", "Skip"])), [1, 0, 0, 0, 1, 0]);
+}

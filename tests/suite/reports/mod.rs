@@ -5,6 +5,7 @@ mod corpus;
 mod differential;
 mod dotnet;
 mod fixtures;
+mod json;
 mod junit;
 mod validate;
 

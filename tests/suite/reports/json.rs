@@ -1,0 +1,29 @@
+//! CTRF, Playwright JSON and `go test -json`: retries, repeated records, words for how a test ended.
+
+use super::{folded, run, words};
+
+#[test]
+fn a_test_that_stands_twice_in_a_format_with_retries_of_its_own_has_ended_as_the_worst_of_them() {
+    let ctrf = |tests: &str| run(format!("{{\"results\":{{\"tests\":[{tests}]}}}}"));
+    let (failed, passed) = (r#"{"name":"a","status":"failed"}"#, r#"{"name":"a","status":"passed"}"#);
+    let retried = r#"{"name":"a","status":"passed","retries":1}"#;
+    for (tests, counts) in [
+        ([failed, passed], [1, 0, 1, 0, 0, 0]),
+        ([passed, failed], [1, 0, 1, 0, 0, 0]),
+        ([retried, failed], [1, 0, 1, 0, 0, 0]),
+        ([passed, retried], [1, 1, 0, 0, 0, 1]),
+        ([retried, passed], [1, 1, 0, 0, 0, 1]),
+    ] {
+        let run = ctrf(&tests.join(","));
+        assert_eq!((folded(&run), words(&run)), (counts, vec!["duplicate_test"]), "{tests:?}");
+    }
+    // As `--repeat-each` writes it.
+    let each = |status: &str, ended: &str| {
+        format!(r#"{{"projectName":"c","status":"{status}","results":[{{"status":"{ended}"}}]}}"#)
+    };
+    let tests = [each("unexpected", "failed"), each("expected", "passed")].join(",");
+    let playwright = run(format!(
+        r#"{{"config":{{}},"suites":[{{"title":"a.spec.ts","specs":[{{"title":"t","tests":[{tests}]}}]}}]}}"#
+    ));
+    assert_eq!((folded(&playwright), words(&playwright)), ([1, 0, 1, 0, 0, 0], vec!["duplicate_test"]));
+}
