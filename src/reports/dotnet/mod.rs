@@ -1,4 +1,7 @@
-//! The formats of .NET: Visual Studio's TRX, NUnit 3 and xUnit.net v2.
+//! The formats of .NET: Visual Studio's TRX, NUnit 3 and xUnit.net v2. What only one of them has is in `trx` and `nunit`.
+
+mod nunit;
+mod trx;
 
 use crate::reports::durations::{clock, seconds};
 use crate::reports::limits::Limits;
@@ -30,10 +33,11 @@ pub(super) fn read<'a>(
     limits: &'a Limits,
     names: &'a NameRules,
 ) -> Result<TestRun, Unreadable> {
-    let classes = if format == Format::Trx { classes(first, limits)? } else { HashMap::new() };
+    let classes = if format == Format::Trx { trx::classes(first, limits)? } else { HashMap::new() };
     let run = RunBuilder::new(format, text, limits, names);
-    let mut reader = Reader { xml: second, run, format, classes };
+    let mut reader = Reader { xml: second, run, format, classes, summary: trx::Summary::default(), outside: 0 };
     while !matches!(reader.next_element(&Place::default())?, Next::End) {}
+    reader.tell_summary();
     Ok(reader.run.finish())
 }
 
@@ -41,13 +45,10 @@ struct Reader<'a> {
     xml: Xml<'a>,
     run: RunBuilder<'a>,
     format: Format,
-    classes: HashMap<String, Class>,
-}
-
-/// What a TRX document says of a test in its definitions.
-struct Class {
-    name: String,
-    assembly: String,
+    classes: HashMap<String, trx::Class>,
+    summary: trx::Summary,
+    /// Failures outside of every test that were told.
+    outside: u64,
 }
 
 /// What the elements around a test say of it.
@@ -75,6 +76,8 @@ struct Attributes<'t> {
     kind: Cow<'t, str>,
     outcome: Option<Cow<'t, str>>,
     label: Cow<'t, str>,
+    site: Cow<'t, str>,
+    run_state: Cow<'t, str>,
     time: Option<Cow<'t, str>>,
     start: Option<String>,
 }
@@ -108,23 +111,18 @@ impl Reader<'_> {
 
     fn element(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
         match tag.name() {
-            "UnitTestResult" | "test-case" | "test" => self.test(tag, place),
-            "TestRun" | "Results" | "InnerResults" | "test-run" | "assemblies" | "collection" | "class" => {
-                self.group(tag, place)
-            }
-            "test-suite" | "assembly" => {
+            "test-case" | "test" => self.test(tag, place),
+            name if trx::is_result(name) => self.test(tag, place),
+            "Results" | "InnerResults" => self.results(place),
+            "ResultSummary" => self.summary(tag),
+            "TestRun" | "test-run" | "assemblies" | "collection" | "class" => self.group(tag, place),
+            "test-suite" => self.suite(tag, place),
+            "assembly" => {
                 let attributes = self.attributes(tag)?;
-                let mut inner = place.clone();
-                if tag.name() == "assembly" || attributes.kind == "Assembly" {
-                    inner.suite = base_name(&attributes.name).to_owned();
-                }
-                if attributes.kind == "TestFixture" {
-                    let arguments = attributes.name.find(['(', '<']).and_then(|at| attributes.name.get(at..));
-                    arguments.unwrap_or_default().clone_into(&mut inner.arguments);
-                }
+                let suite = base_name(&attributes.name).to_owned();
                 self.run.started(attributes.start.clone(), None);
-                inner.start = attributes.start.or(inner.start);
-                self.children(&inner)
+                let start = attributes.start.or_else(|| place.start.clone());
+                self.children(&Place { suite, start, ..Place::default() })
             }
             "errors" => self.environment_errors(),
             _ => self.xml.skip(),
@@ -151,7 +149,7 @@ impl Reader<'_> {
             match self.xml.next()? {
                 Token::Open(tag) => {
                     let name = self.attributes(&tag)?.name;
-                    self.run.warn("suite_error", tag.offset, || {
+                    self.tell_outside(tag.offset, || {
                         format!("an error outside of every test, in {name:?}: it is not counted")
                     });
                     self.xml.skip()?;
@@ -162,15 +160,31 @@ impl Reader<'_> {
         }
     }
 
+    fn tell_outside(&mut self, offset: usize, text: impl FnOnce() -> String) {
+        self.outside += 1;
+        self.run.warn("suite_error", offset, text);
+    }
+
+    /// How many tests have failed so far, in whichever way.
+    fn broken(&self) -> u64 {
+        let counts = self.run.elements();
+        counts.failed + counts.errors
+    }
+
     fn test(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
         let mut attributes = self.attributes(tag)?;
-        let before = self.run.elements().tests;
+        let (before, broken) = (self.run.elements().tests, self.broken());
         let failure = self.failure(place)?;
-        // A data-driven test of TRX sums up the rows inside it: those are the tests.
+        let outcome = self.outcome(&attributes, tag.offset);
+        // A data-driven or an ordered test of TRX sums up the results inside it: those are the tests.
         if self.run.elements().tests > before {
+            if outcome.is_failure() && self.broken() == broken {
+                self.tell_outside(tag.offset, || {
+                    format!("{:?} failed, but no test in it did: it is not counted", attributes.name)
+                });
+            }
             return Ok(());
         }
-        let outcome = self.outcome(&attributes, tag.offset);
         let duration = self.duration(&attributes, tag.offset);
         let start = attributes.start.take();
         let (suite, class) = match self.classes.get(&*attributes.id) {
@@ -200,7 +214,7 @@ impl Reader<'_> {
         loop {
             match self.xml.next()? {
                 Token::Open(tag) => match tag.name() {
-                    "InnerResults" => self.children(place)?,
+                    "InnerResults" => self.results(place)?,
                     "failure" => {
                         failure.kind = self.exception_type(&tag)?;
                         depth += 1;
@@ -271,6 +285,8 @@ impl Reader<'_> {
             "testId" => attributes.id = value,
             "outcome" | "result" => attributes.outcome = Some(value),
             "label" => attributes.label = value,
+            "site" => attributes.site = value,
+            "runstate" => attributes.run_state = value,
             "time" | "duration" => attributes.time = Some(value),
             "startTime" | "start-time" | "start-rtf" | "timestamp" => attributes.start = Some(value.into_owned()),
             _ => {}
@@ -299,40 +315,6 @@ impl Failure {
                 message.push_str(text);
             }
             None => self.message = Some(text.to_owned()),
-        }
-    }
-}
-
-/// The class and assembly of each test, which TRX writes after the results.
-fn classes(mut xml: Xml<'_>, limits: &Limits) -> Result<HashMap<String, Class>, Unreadable> {
-    let mut classes = HashMap::new();
-    let mut id = String::new();
-    let mut storage = String::new();
-    loop {
-        match xml.next()? {
-            Token::Open(tag) if tag.name() == "UnitTest" => {
-                (id, storage) = (String::new(), String::new());
-                xml.attributes(&tag, |key, value| match key {
-                    "id" => id = value.into_owned(),
-                    "storage" => storage = value.into_owned(),
-                    _ => {}
-                })?;
-            }
-            Token::Open(tag) if tag.name() == "TestMethod" => {
-                let mut name = String::new();
-                xml.attributes(&tag, |key, value| {
-                    if key == "className" {
-                        // Older versions write the assembly's full name after the class.
-                        value.split(',').next().unwrap_or_default().trim().clone_into(&mut name);
-                    }
-                })?;
-                if (classes.len() as u64) < limits.cases {
-                    let assembly = base_name(&storage).to_owned();
-                    classes.insert(std::mem::take(&mut id), Class { name, assembly });
-                }
-            }
-            Token::End => return Ok(classes),
-            Token::Open(_) | Token::Close | Token::Text(_) => {}
         }
     }
 }
