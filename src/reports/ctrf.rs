@@ -126,7 +126,7 @@ impl Ctrf<'_> {
                 return unreadable_test(&mut self.run, "", name.as_deref(), offset, &error);
             }
         };
-        let outcome = self.status(&test.status, offset);
+        let outcome = self.run.outcome(&test.status, offset);
         let earlier = self.earlier_attempts(&test, outcome, offset);
         let duration = test.duration.number(&mut self.run, "duration", offset);
         let duration = duration.and_then(|value| self.run.time(milliseconds(value), &value.to_string(), offset));
@@ -177,7 +177,7 @@ impl Ctrf<'_> {
             let status = retry.status.text(&mut self.run, "status", offset);
             let duration = retry.duration.number(&mut self.run, "duration", offset);
             attempts.push(Attempt::new(
-                status.map_or(Outcome::Failed, |status| self.status(&status, offset)),
+                status.map_or(Outcome::Failed, |status| self.run.outcome(&status, offset)),
                 duration.and_then(|value| milliseconds(value).duration),
                 None,
                 self.message(retry.message, retry.trace, offset),
@@ -191,17 +191,5 @@ impl Ctrf<'_> {
             attempts.push(Attempt::plain(Outcome::Failed, None));
         }
         attempts
-    }
-
-    fn status(&mut self, status: &str, offset: usize) -> Outcome {
-        match status {
-            "passed" => Outcome::Passed,
-            "failed" => Outcome::Failed,
-            "skipped" | "pending" | "other" => Outcome::Skipped,
-            unknown => {
-                self.run.warn("status_unknown", offset, || format!("status {unknown:?} is not known: read as skipped"));
-                Outcome::Skipped
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@ use super::model::{Attempt, Attempts, Counts, Execution, Format, Outcome, TestId
 use super::names::NameRules;
 use super::places::{Places, Written};
 use super::unreadable::Unreadable;
+use super::words;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -121,6 +122,16 @@ impl<'r> RunBuilder<'r> {
             });
         }
         reading.duration
+    }
+
+    /// What a word says of how a test ended. One that is not known counts as an error, so that it is never mistaken for
+    /// a pass or for a test that did not matter.
+    pub fn outcome(&mut self, word: &str, offset: usize) -> Outcome {
+        words::outcome(word).unwrap_or_else(|| {
+            let word = cut(word, 100);
+            self.warn("status_unknown", offset, || format!("status {word:?} is not known: it counts as an error"));
+            Outcome::Error
+        })
     }
 
     /// Adds a record: as a test of its own, or folded into the one before it of the same name.

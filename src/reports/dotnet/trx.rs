@@ -2,8 +2,10 @@
 
 use super::{Place, Reader, base_name};
 use crate::reports::limits::Limits;
+use crate::reports::model::Outcome;
 use crate::reports::run::cut;
 use crate::reports::unreadable::Unreadable;
+use crate::reports::words;
 use crate::reports::xml::{Tag, Token, Xml};
 use std::collections::HashMap;
 
@@ -89,7 +91,7 @@ impl Reader<'_> {
 }
 
 fn is_failure(outcome: &str) -> bool {
-    matches!(outcome, "Failed" | "Error" | "Aborted" | "Timeout" | "Disconnected")
+    words::outcome(outcome).is_some_and(Outcome::is_failure)
 }
 
 /// The class and assembly of each test, which most versions write after the results.

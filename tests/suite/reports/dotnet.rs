@@ -159,3 +159,10 @@ fn what_fails_in_an_nunit_suite_outside_of_its_tests_is_told_once() {
         assert!(!told || run.warnings[0].text.ends_with("boom") && run.warnings[0].line == 2, "{run:?}");
     }
 }
+
+#[test]
+fn an_outcome_that_is_not_known_or_not_there_is_an_error() {
+    let run = run("<TestRun><Results><UnitTestResult testName='a' outcome='passed'/><UnitTestResult testName='b'/>\
+         <UnitTestResult testName='c' outcome='Exploded'/><UnitTestResult testName='d' outcome='Warning'/></Results></TestRun>");
+    assert_eq!((folded(&run), words(&run)), ([4, 2, 0, 2, 0, 0], vec!["status_unknown"; 2]));
+}

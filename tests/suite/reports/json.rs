@@ -27,3 +27,15 @@ fn a_test_that_stands_twice_in_a_format_with_retries_of_its_own_has_ended_as_the
     ));
     assert_eq!((folded(&playwright), words(&playwright)), ([1, 0, 1, 0, 0, 0], vec!["duplicate_test"]));
 }
+
+#[test]
+fn a_status_is_known_in_any_letters_and_one_that_is_not_is_an_error() {
+    let ctrf = run(r#"{"results":{"tests":[{"name":"a","status":"Passed"},{"name":"b","status":"FAILED"},
+        {"name":"c","status":"broken"},{"name":"d","status":"error"},{"name":"e","status":"timedOut"},
+        {"name":"f","status":"Pending"},{"name":"g","status":"exploded"},{"name":"h","status":""}]}}"#);
+    assert_eq!((folded(&ctrf), words(&ctrf)), ([8, 1, 2, 4, 1, 0], vec!["status_unknown"; 2]));
+    assert_eq!(ctrf.warnings[0].line, 3);
+    let playwright = run(r#"{"config":{},"suites":[{"title":"a.spec.ts","specs":[
+        {"title":"t","tests":[{"status":"exploded"}]},{"title":"u","tests":[{"status":"expected"}]}]}]}"#);
+    assert_eq!((folded(&playwright), words(&playwright)), ([2, 1, 0, 1, 0, 0], vec!["status_unknown"]));
+}

@@ -24,6 +24,26 @@ fn elements_are_counted_by_their_worst_child_and_attributes_decide_where_there_i
 }
 
 #[test]
+fn a_status_that_is_not_known_is_never_a_pass_and_a_child_says_more() {
+    let run = run("<testsuite name='s'><testcase name='a' status='timedout'/><testcase name='b' status='crashed'/>\
+         <testcase name='c' result='Aborted'/>\n<testcase name='d' status='exploded'/>\
+         <testcase name='e' status='exploded'><skipped/></testcase><testcase name='f' status='run' result='exploded'/>\
+         <testcase name='g' status='exploded'><failure/></testcase><testcase name='h' status='Success' result='OK'/>\
+         <testcase name='i' status=''/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([9, 2, 2, 4, 1, 0], vec!["status_unknown"; 4]));
+    assert_eq!((test(&run, "d").outcome, run.warnings[0].line), (Outcome::Error, 2));
+    assert_eq!(test(&run, "e").outcome, Outcome::Skipped);
+}
+
+#[test]
+fn a_case_with_phpunits_warning_has_failed_and_the_counters_may_leave_it_out() {
+    let run = run("<testsuite name='s' tests='2' failures='0' errors='0' warnings='1'><testcase name='a'>\
+         <warning type='Warning'>No tests found in class</warning></testcase><testcase name='b'/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 1, 0, 0, 0], vec![]));
+    assert_eq!(test(&run, "a").attempts[0].message(), Some("No tests found in class"));
+}
+
+#[test]
 fn a_disabled_case_with_a_failure_has_failed_with_a_warning() {
     let run = run("<testsuite>\n<testcase name='a' status='disabled'><failure/></testcase></testsuite>");
     assert_eq!(folded(&run), [1, 0, 1, 0, 0, 0]);
