@@ -168,8 +168,13 @@ impl Ctrf<'_> {
         let most = self.run.limits().attempts;
         // Saturates: what is no number of attempts is none.
         let said = test.retries.number(&mut self.run, "retries", offset).map_or(0, |number| number as usize);
-        let flaky = test.flaky.truth(&mut self.run, "flaky", offset) == Some(true);
-        let least = usize::from(flaky && outcome == Outcome::Passed);
+        let flaky = test.flaky.truth(&mut self.run, "flaky", offset);
+        // The reporter knows better than the number of attempts whether one of them failed: a test is also run again
+        // because another one of its group did.
+        if flaky == Some(false) && outcome == Outcome::Passed {
+            return Vec::new();
+        }
+        let least = usize::from(flaky == Some(true) && outcome == Outcome::Passed);
         let retries: Vec<Retry<'_>> =
             test.retry_attempts.get(&mut self.run, "retryAttempts", offset).unwrap_or_default();
         let mut attempts = Vec::new();

@@ -31,6 +31,9 @@ pub(crate) struct Record<'a> {
     pub reported_start: Option<String>,
 }
 
+/// Stands where a test has no name. It says nothing of its position, which another test would have in the next run.
+pub(crate) const NO_NAME: &str = "(no name)";
+
 /// What a repeated record of the same test means to its producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeats {
@@ -135,11 +138,15 @@ impl<'r> RunBuilder<'r> {
     }
 
     /// Adds a record: as a test of its own, or folded into the one before it of the same name.
-    pub fn add(&mut self, record: Record<'_>) -> Result<(), Unreadable> {
+    pub fn add(&mut self, mut record: Record<'_>) -> Result<(), Unreadable> {
         self.run.elements.add(record.element);
         if self.run.elements.tests > self.limits.cases {
             let line = self.lines.of(record.offset);
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
+        }
+        if record.name.is_empty() {
+            self.warn("name_missing", record.offset, || "a test case has no name".to_owned());
+            record.name = NO_NAME.into();
         }
         self.go_to(&record);
         self.warn_of_length(&record.name, record.offset);
@@ -148,7 +155,8 @@ impl<'r> RunBuilder<'r> {
         let executions = &self.run.executions;
         let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
-            Some(index) if self.repeats == Repeats::Rows => self.fold_row(index, record),
+            // Two tests without a name are hardly one that was tried again.
+            Some(index) if self.repeats == Repeats::Rows || record.name == NO_NAME => self.fold_row(index, record),
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
             None => {
                 self.doubtful.extend(before.map(|name| (self.run.executions.len(), name)));

@@ -3,7 +3,7 @@
 mod nunit;
 mod trx;
 
-use crate::reports::durations::{clock, seconds};
+use crate::reports::durations::{clock_time, seconds};
 use crate::reports::limits::Limits;
 use crate::reports::model::{Attempt, Format, Outcome, TestRun};
 use crate::reports::names::NameRules;
@@ -261,10 +261,8 @@ impl Reader<'_> {
 
     fn duration(&mut self, attributes: &Attributes<'_>, offset: usize) -> Option<Duration> {
         let written = attributes.time.as_deref()?;
-        match self.format {
-            Format::Trx => clock(written),
-            _ => self.run.time(seconds(written), written, offset),
-        }
+        let reading = if self.format == Format::Trx { clock_time(written) } else { seconds(written) };
+        self.run.time(reading, written, offset)
     }
 
     fn attributes<'t>(&mut self, tag: &'t Tag<'_>) -> Result<Attributes<'t>, Unreadable> {

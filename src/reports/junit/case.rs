@@ -49,11 +49,6 @@ impl Junit<'_> {
         let element = element_outcome(&attributes, &results);
         let attempts = attempts(&attributes, results, element);
         let every = total(&attempts);
-        if attributes.name.is_empty() {
-            let number = self.run.elements().tests + 1;
-            self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));
-            attributes.name = format!("(test case {number} without a name)").into();
-        }
         let project = self.playwright_project(suite, &attributes.class);
         let file = attributes.file.as_deref().or(suite.file.as_deref());
         self.run.add(Record {

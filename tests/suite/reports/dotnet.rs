@@ -166,3 +166,12 @@ fn an_outcome_that_is_not_known_or_not_there_is_an_error() {
          <UnitTestResult testName='c' outcome='Exploded'/><UnitTestResult testName='d' outcome='Warning'/></Results></TestRun>");
     assert_eq!((folded(&run), words(&run)), ([4, 2, 0, 2, 0, 0], vec!["status_unknown"; 2]));
 }
+
+#[test]
+fn a_trx_duration_that_cannot_be_read_is_told() {
+    let run = run("<TestRun><Results><UnitTestResult testName='a' outcome='Passed' duration='PT1S'/>\
+         <UnitTestResult testName='b' outcome='Passed' duration='-00:00:01'/>\
+         <UnitTestResult testName='c' outcome='Passed' duration='00:00:01'/></Results></TestRun>");
+    assert_eq!(words(&run), ["time_unreadable", "time_negative"]);
+    assert_eq!(test(&run, "c").duration, Some(std::time::Duration::from_secs(1)));
+}

@@ -39,3 +39,19 @@ fn a_status_is_known_in_any_letters_and_one_that_is_not_is_an_error() {
         {"title":"t","tests":[{"status":"exploded"}]},{"title":"u","tests":[{"status":"expected"}]}]}]}"#);
     assert_eq!((folded(&playwright), words(&playwright)), ([2, 1, 0, 1, 0, 0], vec!["status_unknown"]));
 }
+
+#[test]
+fn the_word_of_a_reporter_decides_whether_a_test_was_flaky() {
+    let flaky = |fields: &str| run(format!(r#"{{"results":{{"tests":[{{"name":"a",{fields}}}]}}}}"#)).flaky();
+    assert_eq!(flaky(r#""status":"passed","retries":1"#), 1);
+    assert_eq!(flaky(r#""status":"passed","retries":1,"flaky":false"#), 0);
+    assert_eq!(flaky(r#""status":"passed","retries":1,"flaky":false,"retryAttempts":[{"status":"failed"}]"#), 0);
+    assert_eq!(flaky(r#""status":"passed","flaky":true"#), 1);
+    assert_eq!(flaky(r#""status":"failed","retries":1,"flaky":false"#), 0);
+    let playwright = |results: &str| {
+        let test = format!(r#"{{"status":"flaky"{results}}}"#);
+        run(format!(r#"{{"config":{{}},"suites":[{{"title":"a","specs":[{{"title":"t","tests":[{test}]}}]}}]}}"#))
+            .flaky()
+    };
+    assert_eq!([playwright(""), playwright(r#","results":[]"#)], [1, 1]);
+}

@@ -247,9 +247,12 @@ fn every_kind_of_timestamp_is_kept_as_it_is_written() {
 }
 
 #[test]
-fn a_case_without_a_name_gets_one_and_a_warning() {
-    let run = run("<testsuite><testcase/><testcase name=''/></testsuite>");
-    assert_eq!((folded(&run), words(&run)), ([2, 2, 0, 0, 0, 0], vec!["name_missing", "name_missing"]));
+fn cases_without_a_name_are_one_test_wherever_they_stand_and_no_retries() {
+    let run = run("<testsuites><testsuite name='s'><testcase name='a'/><testcase><failure/></testcase>\
+         <testcase name=''/></testsuite><testsuite name='t'><testcase/></testsuite></testsuites>");
+    assert_eq!((folded(&run), run.elements.tests), ([3, 2, 1, 0, 0, 0], 4));
+    assert_eq!(words(&run), ["name_missing", "name_missing", "duplicate_test", "name_missing"]);
+    assert!(run.executions.iter().all(|execution| matches!(&*execution.test.name, "a" | "(no name)")), "{run:?}");
 }
 
 #[test]
