@@ -126,7 +126,7 @@ impl Ctrf<'_> {
                 return unreadable_test(&mut self.run, "", name.as_deref(), offset, &error);
             }
         };
-        let outcome = self.status(&test.status, offset);
+        let outcome = self.run.outcome(&test.status, offset);
         let earlier = self.earlier_attempts(&test, outcome, offset);
         let duration = test.duration.number(&mut self.run, "duration", offset);
         let duration = duration.and_then(|value| self.run.time(milliseconds(value), &value.to_string(), offset));
@@ -168,8 +168,13 @@ impl Ctrf<'_> {
         let most = self.run.limits().attempts;
         // Saturates: what is no number of attempts is none.
         let said = test.retries.number(&mut self.run, "retries", offset).map_or(0, |number| number as usize);
-        let flaky = test.flaky.truth(&mut self.run, "flaky", offset) == Some(true);
-        let least = usize::from(flaky && outcome == Outcome::Passed);
+        let flaky = test.flaky.truth(&mut self.run, "flaky", offset);
+        // The reporter knows better than the number of attempts whether one of them failed: a test is also run again
+        // because another one of its group did.
+        if flaky == Some(false) && outcome == Outcome::Passed {
+            return Vec::new();
+        }
+        let least = usize::from(flaky == Some(true) && outcome == Outcome::Passed);
         let retries: Vec<Retry<'_>> =
             test.retry_attempts.get(&mut self.run, "retryAttempts", offset).unwrap_or_default();
         let mut attempts = Vec::new();
@@ -177,7 +182,7 @@ impl Ctrf<'_> {
             let status = retry.status.text(&mut self.run, "status", offset);
             let duration = retry.duration.number(&mut self.run, "duration", offset);
             attempts.push(Attempt::new(
-                status.map_or(Outcome::Failed, |status| self.status(&status, offset)),
+                status.map_or(Outcome::Failed, |status| self.run.outcome(&status, offset)),
                 duration.and_then(|value| milliseconds(value).duration),
                 None,
                 self.message(retry.message, retry.trace, offset),
@@ -191,17 +196,5 @@ impl Ctrf<'_> {
             attempts.push(Attempt::plain(Outcome::Failed, None));
         }
         attempts
-    }
-
-    fn status(&mut self, status: &str, offset: usize) -> Outcome {
-        match status {
-            "passed" => Outcome::Passed,
-            "failed" => Outcome::Failed,
-            "skipped" | "pending" | "other" => Outcome::Skipped,
-            unknown => {
-                self.run.warn("status_unknown", offset, || format!("status {unknown:?} is not known: read as skipped"));
-                Outcome::Skipped
-            }
-        }
     }
 }

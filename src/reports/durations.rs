@@ -59,7 +59,7 @@ pub(crate) fn seconds(text: &str) -> Reading {
 }
 
 /// Reads `hh:mm:ss.fraction` with optional days in front (`1.02:03:04.5`), as .NET writes durations.
-pub(crate) fn clock(text: &str) -> Option<Duration> {
+fn clock(text: &str) -> Option<Duration> {
     let (rest, seconds) = text.trim().rsplit_once(':')?;
     let seconds = plain_seconds(seconds.as_bytes())?;
     let (hours, minutes) = rest.rsplit_once(':').unwrap_or(("0", rest));
@@ -67,6 +67,16 @@ pub(crate) fn clock(text: &str) -> Option<Duration> {
     let (days, hours, minutes) = (days.parse::<u32>().ok()?, hours.parse::<u32>().ok()?, minutes.parse::<u32>().ok()?);
     let whole = u64::from(days) * 86_400 + u64::from(hours) * 3_600 + u64::from(minutes) * 60;
     Duration::from_secs(whole).checked_add(seconds)
+}
+
+/// Reads what TRX writes: always a clock's time, so that nothing is guessed.
+pub(crate) fn clock_time(text: &str) -> Reading {
+    match clock(text) {
+        Some(duration) => Reading::sure(duration),
+        None if text.trim().is_empty() => Reading { duration: None, warning: None },
+        None if text.trim_start().starts_with('-') => Reading::nothing("time_negative"),
+        None => Reading::nothing("time_unreadable"),
+    }
 }
 
 /// Reads a number of milliseconds, as JSON formats write them.
@@ -160,6 +170,10 @@ mod tests {
         assert_eq!(clock("1.02:03:04"), Some(Duration::from_secs(86_400 + 7_384)));
         assert_eq!(clock("02:03"), Some(Duration::from_secs(123)));
         assert_eq!(clock("a:b:c"), None);
+        assert_eq!(clock_time("00:01:00"), Reading::sure(Duration::from_secs(60)));
+        assert_eq!(clock_time("-00:00:01").warning, Some("time_negative"));
+        assert_eq!(clock_time("PT1S").warning, Some("time_unreadable"));
+        assert_eq!(clock_time("").warning, None);
         assert_eq!(read("00:01:00"), (Some(60.0), Some("time_ambiguous")));
     }
 

@@ -4,14 +4,13 @@ use super::decode::{Decoded, line_of};
 use super::limits::Limits;
 use super::model::{Attempt, Outcome, TestRun};
 use super::names::NameRules;
-use super::run::{Record, RunBuilder};
+use super::run::{NO_NAME, Record, RunBuilder};
 use super::unreadable::Unreadable;
 use super::{ctrf, go_test, playwright, run};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::fmt;
 
 /// The keys by which a format is known. What stands under them is only passed over.
@@ -192,13 +191,12 @@ pub(super) fn unreadable_test(
 ) -> Result<(), Unreadable> {
     let said = reason(error);
     run.warn("test_unreadable", offset, || format!("a test cannot be read and counts as an error: {said}"));
-    let number = run.elements().tests + 1;
     let message = Some(format!("it stands in the report, but cannot be read: {said}"));
     let attempt = Attempt::new(Outcome::Error, None, Some("unreadable".to_owned()), message);
     run.add(Record {
         suite,
         class: suite,
-        name: name.map_or_else(|| format!("(test {number} that cannot be read)").into(), Cow::Borrowed),
+        name: name.filter(|name| !name.is_empty()).unwrap_or(NO_NAME).into(),
         file: None,
         variant: "",
         offset,

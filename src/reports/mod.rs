@@ -18,6 +18,7 @@ mod places;
 mod playwright;
 mod run;
 mod unreadable;
+mod words;
 mod xml;
 
 pub use limits::Limits;

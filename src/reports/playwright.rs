@@ -8,7 +8,7 @@ use super::json::{Loose, message, offset_of, text_in, unreadable, unreadable_tes
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
-use super::run::{Record, Repeats, RunBuilder};
+use super::run::{Record, RunBuilder};
 use super::unreadable::Unreadable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,8 +98,7 @@ struct Failure<'a> {
 
 pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
     let report: Report<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
-    let mut run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
-    run.repeats_are(Repeats::Unknown);
+    let run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
     let mut reader = Reader { run, text };
     for error in report.errors {
         reader.run.warn("suite_error", offset_of(text, error), || {
@@ -179,13 +178,8 @@ impl Reader<'_> {
     /// The test's own word says whether what happened was expected; `flaky` is a pass.
     fn outcome(&mut self, status: &str, offset: usize) -> Outcome {
         match status {
-            "expected" | "flaky" => Outcome::Passed,
-            "unexpected" => Outcome::Failed,
-            "skipped" => Outcome::Skipped,
-            unknown => {
-                self.run.warn("status_unknown", offset, || format!("status {unknown:?} is not known: read as skipped"));
-                Outcome::Skipped
-            }
+            "flaky" => Outcome::Passed,
+            word => self.run.outcome(word, offset),
         }
     }
 
@@ -211,6 +205,10 @@ impl Reader<'_> {
             ));
         }
         let last = attempts.pop().unwrap_or_else(|| Attempt::plain(outcome, None));
+        // Where the attempts are left out, the word alone says that one of them failed.
+        if results.is_empty() && test.status == "flaky" {
+            attempts.push(Attempt::plain(Outcome::Failed, None));
+        }
         Attempts::new(attempts, last)
     }
 }

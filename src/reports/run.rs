@@ -7,6 +7,7 @@ use super::model::{Attempt, Attempts, Counts, Execution, Format, Outcome, TestId
 use super::names::NameRules;
 use super::places::{Places, Written};
 use super::unreadable::Unreadable;
+use super::words;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(crate) struct Record<'a> {
     pub reported_start: Option<String>,
 }
 
+/// Stands where a test has no name. It says nothing of its position, which another test would have in the next run.
+pub(crate) const NO_NAME: &str = "(no name)";
+
 /// What a repeated record of the same test means to its producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeats {
@@ -37,6 +41,9 @@ pub(crate) enum Repeats {
     Retries,
     /// The producer writes one record an attempt, but earlier ones without their failure.
     RetriesWithoutResults,
+    /// The format tells a retry otherwise or not at all: such records are rows of a test whose names do not tell them
+    /// apart, or the test of several targets. The worst of them counts, and none is an attempt at another.
+    Rows,
     /// Nothing is known of the producer's habit: folded like retries, with a warning.
     Unknown,
 }
@@ -57,6 +64,11 @@ pub(crate) struct RunBuilder<'r> {
 impl<'r> RunBuilder<'r> {
     pub fn new(format: Format, text: &'r str, limits: &'r Limits, names: &'r NameRules) -> Self {
         Self {
+            repeats: match format {
+                Format::Junit => Repeats::Unknown,
+                Format::GoTestJson => Repeats::Retries,
+                Format::Ctrf | Format::PlaywrightJson | Format::Trx | Format::Nunit3 | Format::XunitV2 => Repeats::Rows,
+            },
             run: TestRun {
                 format,
                 elements: Counts::default(),
@@ -69,7 +81,6 @@ impl<'r> RunBuilder<'r> {
             limits,
             names,
             lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
-            repeats: Repeats::Unknown,
             places: Places::new(),
             doubtful: Vec::new(),
         }
@@ -116,12 +127,26 @@ impl<'r> RunBuilder<'r> {
         reading.duration
     }
 
-    /// Adds a record: as a test of its own, or as a further attempt at the one before it of the same name.
-    pub fn add(&mut self, record: Record<'_>) -> Result<(), Unreadable> {
+    /// What a word says of how a test ended. One that is not known counts as an error, so that it is never mistaken for
+    /// a pass or for a test that did not matter.
+    pub fn outcome(&mut self, word: &str, offset: usize) -> Outcome {
+        words::outcome(word).unwrap_or_else(|| {
+            let word = cut(word, 100);
+            self.warn("status_unknown", offset, || format!("status {word:?} is not known: it counts as an error"));
+            Outcome::Error
+        })
+    }
+
+    /// Adds a record: as a test of its own, or folded into the one before it of the same name.
+    pub fn add(&mut self, mut record: Record<'_>) -> Result<(), Unreadable> {
         self.run.elements.add(record.element);
         if self.run.elements.tests > self.limits.cases {
             let line = self.lines.of(record.offset);
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
+        }
+        if record.name.is_empty() {
+            self.warn("name_missing", record.offset, || "a test case has no name".to_owned());
+            record.name = NO_NAME.into();
         }
         self.go_to(&record);
         self.warn_of_length(&record.name, record.offset);
@@ -130,6 +155,8 @@ impl<'r> RunBuilder<'r> {
         let executions = &self.run.executions;
         let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
+            // Two tests without a name are hardly one that was tried again.
+            Some(index) if self.repeats == Repeats::Rows || record.name == NO_NAME => self.fold_row(index, record),
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
             None => {
                 self.doubtful.extend(before.map(|name| (self.run.executions.len(), name)));
@@ -185,10 +212,7 @@ impl<'r> RunBuilder<'r> {
             known.outcome = outcome;
         }
         known.flaky = is_flaky(known.outcome, &known.attempts);
-        known.duration = match (known.duration, duration) {
-            (Some(before), Some(now)) => Some(before.saturating_add(now)),
-            (before, now) => before.or(now),
-        };
+        known.duration = sum(known.duration, duration);
         let name = self.run.executions[index].test.name.clone();
         match self.repeats {
             _ if unexplained => self.warn("retry_unexplained", offset, || {
@@ -197,8 +221,24 @@ impl<'r> RunBuilder<'r> {
             Repeats::Unknown => self.warn("duplicate_test", offset, || {
                 format!("{name:?} stands here again with the same suite and class: read as a further attempt")
             }),
-            Repeats::Retries | Repeats::RetriesWithoutResults => {}
+            Repeats::Retries | Repeats::RetriesWithoutResults | Repeats::Rows => {}
         }
+    }
+
+    /// The worst row is the test, with its own attempts alone: a row that passed after another one failed is no retry.
+    /// A row that was skipped has no result that could be the worst.
+    fn fold_row(&mut self, index: usize, row: Record<'_>) {
+        let rank = |outcome: Outcome, flaky| (outcome.is_decisive(), outcome, flaky);
+        let known = &mut self.run.executions[index];
+        let flaky = is_flaky(row.outcome, &row.attempts);
+        if rank(row.outcome, flaky) > rank(known.outcome, known.flaky) {
+            (known.outcome, known.flaky, known.attempts) = (row.outcome, flaky, row.attempts);
+        }
+        known.duration = sum(known.duration, row.duration);
+        let name = known.test.name.clone();
+        self.warn("duplicate_test", row.offset, || {
+            format!("{name:?} stands here again with the same suite and class: the worst of its results counts")
+        });
     }
 
     fn go_to(&mut self, record: &Record<'_>) {
@@ -230,6 +270,13 @@ impl<'r> RunBuilder<'r> {
 /// Whether a pass came after a failure that the report names.
 fn is_flaky(outcome: Outcome, attempts: &[Attempt]) -> bool {
     outcome == Outcome::Passed && attempts.len() > 1 && attempts.iter().any(|attempt| attempt.outcome.is_failure())
+}
+
+fn sum(before: Option<Duration>, now: Option<Duration>) -> Option<Duration> {
+    match (before, now) {
+        (Some(before), Some(now)) => Some(before.saturating_add(now)),
+        (before, now) => before.or(now),
+    }
 }
 
 /// The head of a text, cut between two characters.

@@ -5,6 +5,7 @@ use crate::reports::durations::{seconds, total};
 use crate::reports::model::{Attempt, Attempts, Outcome};
 use crate::reports::run::Record;
 use crate::reports::unreadable::Unreadable;
+use crate::reports::words;
 use crate::reports::xml::{Tag, Token};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,6 +20,8 @@ struct Attributes<'t> {
     duration: Option<Duration>,
     /// By the attributes `status` and `result`, where they say that the case did not simply pass.
     status: Option<Outcome>,
+    /// What one of them says that is not known.
+    unknown: Option<Cow<'t, str>>,
 }
 
 /// What the children of a case say.
@@ -39,15 +42,13 @@ impl Junit<'_> {
     pub(super) fn case(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
         let mut attributes = self.case_attributes(tag)?;
         let results = self.results(suite)?;
+        if let Some(word) = attributes.unknown.take() {
+            self.unknown_status(&word, &mut attributes, &results, tag);
+        }
         self.warn_of_results(tag, &attributes, &results);
         let element = element_outcome(&attributes, &results);
         let attempts = attempts(&attributes, results, element);
         let every = total(&attempts);
-        if attributes.name.is_empty() {
-            let number = self.run.elements().tests + 1;
-            self.run.warn("name_missing", tag.offset, || format!("test case {number} has no name"));
-            attributes.name = format!("(test case {number} without a name)").into();
-        }
         let project = self.playwright_project(suite, &attributes.class);
         let file = attributes.file.as_deref().or(suite.file.as_deref());
         self.run.add(Record {
@@ -77,7 +78,6 @@ impl Junit<'_> {
     fn case_attributes<'t>(&mut self, tag: &'t Tag<'_>) -> Result<Attributes<'t>, Unreadable> {
         let mut case = Attributes::default();
         let mut time = None;
-        let mut unknown = None;
         let sound = self.xml.attributes(tag, |key, value| match key {
             "name" => case.name = value,
             "classname" => case.class = value,
@@ -89,10 +89,12 @@ impl Junit<'_> {
                 case.duration = reading.duration;
                 time = reading.warning.is_some().then(|| (reading, value.into_owned()));
             }
-            "status" | "result" => match status(&value) {
-                Status::Passed => {}
-                Status::Other(outcome) => case.status = case.status.max(Some(outcome)),
-                Status::Unknown => unknown = Some(value.into_owned()),
+            // Nearly all of them, so that no list is looked through.
+            "status" | "result" if matches!(&*value, "run" | "completed" | "passed" | "") => {}
+            "status" | "result" => match words::outcome(&value) {
+                Some(Outcome::Passed) => {}
+                Some(outcome) => case.status = case.status.max(Some(outcome)),
+                None => case.unknown = Some(value),
             },
             _ => {}
         })?;
@@ -100,11 +102,17 @@ impl Junit<'_> {
         if let Some((reading, written)) = time {
             self.run.time(reading, &written, tag.offset);
         }
-        if let Some(value) = unknown {
-            self.run
-                .warn("status_unknown", tag.offset, || format!("status {value:?} is not known: the children decide"));
-        }
         Ok(case)
+    }
+
+    /// A result of the case says more than a word that is not known.
+    fn unknown_status(&mut self, word: &str, attributes: &mut Attributes<'_>, results: &Results, tag: &Tag<'_>) {
+        if results.main.is_none() {
+            attributes.status = attributes.status.max(Some(self.run.outcome(word, tag.offset)));
+        } else {
+            self.run
+                .warn("status_unknown", tag.offset, || format!("status {word:?} is not known: the children decide"));
+        }
     }
 
     fn results(&mut self, suite: &Suite) -> Result<Results, Unreadable> {
@@ -113,7 +121,8 @@ impl Junit<'_> {
         loop {
             match self.xml.next()? {
                 Token::Open(tag) => match tag.name() {
-                    "failure" => self.main(&tag, Outcome::Failed, &mut results, &mut budget)?,
+                    // PHPUnit fails with a warning, and so does its run.
+                    "failure" | "warning" => self.main(&tag, Outcome::Failed, &mut results, &mut budget)?,
                     "error" => self.main(&tag, Outcome::Error, &mut results, &mut budget)?,
                     "skipped" | "skip" | "ignored" | "disabled" => {
                         self.main(&tag, Outcome::Skipped, &mut results, &mut budget)?;
@@ -250,41 +259,4 @@ fn attempts(attributes: &Attributes<'_>, results: Results, element: Outcome) -> 
         earlier.extend(reruns);
     }
     Attempts::new(earlier, main)
-}
-
-/// What a `status` or `result` attribute says.
-enum Status {
-    Passed,
-    Other(Outcome),
-    Unknown,
-}
-
-fn status(value: &str) -> Status {
-    const PASSED: &[&str] = &["", "run", "passed", "pass", "success", "successful", "ok", "completed", "executed"];
-    const SKIPPED: &[&str] = &[
-        "skipped",
-        "skip",
-        "notrun",
-        "not_run",
-        "not run",
-        "disabled",
-        "suppressed",
-        "ignored",
-        "pending",
-        "inconclusive",
-    ];
-    const FAILED: &[&str] = &["failed", "fail", "failure"];
-    const ERROR: &[&str] = &["error", "errored", "broken"];
-    let is_one_of = |words: &[&str]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
-    if is_one_of(PASSED) {
-        Status::Passed
-    } else if is_one_of(SKIPPED) {
-        Status::Other(Outcome::Skipped)
-    } else if is_one_of(FAILED) {
-        Status::Other(Outcome::Failed)
-    } else if is_one_of(ERROR) {
-        Status::Other(Outcome::Error)
-    } else {
-        Status::Unknown
-    }
 }

@@ -24,6 +24,26 @@ fn elements_are_counted_by_their_worst_child_and_attributes_decide_where_there_i
 }
 
 #[test]
+fn a_status_that_is_not_known_is_never_a_pass_and_a_child_says_more() {
+    let run = run("<testsuite name='s'><testcase name='a' status='timedout'/><testcase name='b' status='crashed'/>\
+         <testcase name='c' result='Aborted'/>\n<testcase name='d' status='exploded'/>\
+         <testcase name='e' status='exploded'><skipped/></testcase><testcase name='f' status='run' result='exploded'/>\
+         <testcase name='g' status='exploded'><failure/></testcase><testcase name='h' status='Success' result='OK'/>\
+         <testcase name='i' status=''/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([9, 2, 2, 4, 1, 0], vec!["status_unknown"; 4]));
+    assert_eq!((test(&run, "d").outcome, run.warnings[0].line), (Outcome::Error, 2));
+    assert_eq!(test(&run, "e").outcome, Outcome::Skipped);
+}
+
+#[test]
+fn a_case_with_phpunits_warning_has_failed_and_the_counters_may_leave_it_out() {
+    let run = run("<testsuite name='s' tests='2' failures='0' errors='0' warnings='1'><testcase name='a'>\
+         <warning type='Warning'>No tests found in class</warning></testcase><testcase name='b'/></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 1, 0, 0, 0], vec![]));
+    assert_eq!(test(&run, "a").attempts[0].message(), Some("No tests found in class"));
+}
+
+#[test]
 fn a_disabled_case_with_a_failure_has_failed_with_a_warning() {
     let run = run("<testsuite>\n<testcase name='a' status='disabled'><failure/></testcase></testsuite>");
     assert_eq!(folded(&run), [1, 0, 1, 0, 0, 0]);
@@ -227,9 +247,12 @@ fn every_kind_of_timestamp_is_kept_as_it_is_written() {
 }
 
 #[test]
-fn a_case_without_a_name_gets_one_and_a_warning() {
-    let run = run("<testsuite><testcase/><testcase name=''/></testsuite>");
-    assert_eq!((folded(&run), words(&run)), ([2, 2, 0, 0, 0, 0], vec!["name_missing", "name_missing"]));
+fn cases_without_a_name_are_one_test_wherever_they_stand_and_no_retries() {
+    let run = run("<testsuites><testsuite name='s'><testcase name='a'/><testcase><failure/></testcase>\
+         <testcase name=''/></testsuite><testsuite name='t'><testcase/></testsuite></testsuites>");
+    assert_eq!((folded(&run), run.elements.tests), ([3, 2, 1, 0, 0, 0], 4));
+    assert_eq!(words(&run), ["name_missing", "name_missing", "duplicate_test", "name_missing"]);
+    assert!(run.executions.iter().all(|execution| matches!(&*execution.test.name, "a" | "(no name)")), "{run:?}");
 }
 
 #[test]

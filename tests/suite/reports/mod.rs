@@ -3,7 +3,9 @@
 mod bad_input;
 mod corpus;
 mod differential;
+mod dotnet;
 mod fixtures;
+mod json;
 mod junit;
 mod validate;
 

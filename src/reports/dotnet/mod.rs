@@ -1,12 +1,16 @@
-//! The formats of .NET: Visual Studio's TRX, NUnit 3 and xUnit.net v2.
+//! The formats of .NET: Visual Studio's TRX, NUnit 3 and xUnit.net v2. What only one of them has is in `trx` and `nunit`.
 
-use super::durations::{clock, seconds};
-use super::limits::Limits;
-use super::model::{Attempt, Format, Outcome, TestRun};
-use super::names::NameRules;
-use super::run::{Record, RunBuilder};
-use super::unreadable::Unreadable;
-use super::xml::{Tag, Token, Xml};
+mod nunit;
+mod trx;
+
+use crate::reports::durations::{clock_time, seconds};
+use crate::reports::limits::Limits;
+use crate::reports::model::{Attempt, Format, Outcome, TestRun};
+use crate::reports::names::NameRules;
+use crate::reports::run::{Record, RunBuilder};
+use crate::reports::unreadable::Unreadable;
+use crate::reports::xml::{Tag, Token, Xml};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -29,10 +33,11 @@ pub(super) fn read<'a>(
     limits: &'a Limits,
     names: &'a NameRules,
 ) -> Result<TestRun, Unreadable> {
-    let classes = if format == Format::Trx { classes(first, limits)? } else { HashMap::new() };
+    let classes = if format == Format::Trx { trx::classes(first, limits)? } else { HashMap::new() };
     let run = RunBuilder::new(format, text, limits, names);
-    let mut reader = Reader { xml: second, run, format, classes };
+    let mut reader = Reader { xml: second, run, format, classes, summary: trx::Summary::default(), outside: 0 };
     while !matches!(reader.next_element(&Place::default())?, Next::End) {}
+    reader.tell_summary();
     Ok(reader.run.finish())
 }
 
@@ -40,13 +45,10 @@ struct Reader<'a> {
     xml: Xml<'a>,
     run: RunBuilder<'a>,
     format: Format,
-    classes: HashMap<String, Class>,
-}
-
-/// What a TRX document says of a test in its definitions.
-struct Class {
-    name: String,
-    assembly: String,
+    classes: HashMap<String, trx::Class>,
+    summary: trx::Summary,
+    /// Failures outside of every test that were told.
+    outside: u64,
 }
 
 /// What the elements around a test say of it.
@@ -54,6 +56,8 @@ struct Class {
 struct Place {
     suite: String,
     start: Option<String>,
+    /// The arguments of an NUnit fixture: `("chrome")` of `LoginTests("chrome")`.
+    arguments: String,
 }
 
 enum Next {
@@ -64,15 +68,31 @@ enum Next {
 
 /// The attributes that the three formats give a test or a group of tests, by what they mean.
 #[derive(Default)]
-struct Attributes {
-    name: String,
-    class: String,
-    id: String,
-    kind: String,
-    outcome: Option<String>,
-    label: String,
-    time: Option<String>,
+struct Attributes<'t> {
+    name: Cow<'t, str>,
+    full_name: Cow<'t, str>,
+    class: Cow<'t, str>,
+    id: Cow<'t, str>,
+    kind: Cow<'t, str>,
+    outcome: Option<Cow<'t, str>>,
+    label: Cow<'t, str>,
+    site: Cow<'t, str>,
+    run_state: Cow<'t, str>,
+    time: Option<Cow<'t, str>>,
     start: Option<String>,
+}
+
+impl Attributes<'_> {
+    /// NUnit gives all fixtures of one class the same `classname`, whatever their arguments. The full name has them,
+    /// and where a test goes without one, so has the name of the fixture around it.
+    fn class(&self, place: &Place) -> Cow<'_, str> {
+        let fixture = self.full_name.strip_suffix(&*self.name).and_then(|before| before.strip_suffix('.'));
+        match fixture {
+            Some(fixture) if !fixture.is_empty() => Cow::Borrowed(fixture),
+            _ if place.arguments.is_empty() => Cow::Borrowed(&self.class),
+            _ => Cow::Owned(format!("{}{}", self.class, place.arguments)),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -91,19 +111,18 @@ impl Reader<'_> {
 
     fn element(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
         match tag.name() {
-            "UnitTestResult" | "test-case" | "test" => self.test(tag, place),
-            "TestRun" | "Results" | "InnerResults" | "test-run" | "assemblies" | "collection" | "class" => {
-                self.group(tag, place)
-            }
-            "test-suite" | "assembly" => {
+            "test-case" | "test" => self.test(tag, place),
+            name if trx::is_result(name) => self.test(tag, place),
+            "Results" | "InnerResults" => self.results(place),
+            "ResultSummary" => self.summary(tag),
+            "TestRun" | "test-run" | "assemblies" | "collection" | "class" => self.group(tag, place),
+            "test-suite" => self.suite(tag, place),
+            "assembly" => {
                 let attributes = self.attributes(tag)?;
-                let mut inner = place.clone();
-                if tag.name() == "assembly" || attributes.kind == "Assembly" {
-                    inner.suite = base_name(&attributes.name).to_owned();
-                }
+                let suite = base_name(&attributes.name).to_owned();
                 self.run.started(attributes.start.clone(), None);
-                inner.start = attributes.start.or(inner.start);
-                self.children(&inner)
+                let start = attributes.start.or_else(|| place.start.clone());
+                self.children(&Place { suite, start, ..Place::default() })
             }
             "errors" => self.environment_errors(),
             _ => self.xml.skip(),
@@ -130,7 +149,7 @@ impl Reader<'_> {
             match self.xml.next()? {
                 Token::Open(tag) => {
                     let name = self.attributes(&tag)?.name;
-                    self.run.warn("suite_error", tag.offset, || {
+                    self.tell_outside(tag.offset, || {
                         format!("an error outside of every test, in {name:?}: it is not counted")
                     });
                     self.xml.skip()?;
@@ -141,24 +160,41 @@ impl Reader<'_> {
         }
     }
 
+    fn tell_outside(&mut self, offset: usize, text: impl FnOnce() -> String) {
+        self.outside += 1;
+        self.run.warn("suite_error", offset, text);
+    }
+
+    /// How many tests have failed so far, in whichever way.
+    fn broken(&self) -> u64 {
+        let counts = self.run.elements();
+        counts.failed + counts.errors
+    }
+
     fn test(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
-        let attributes = self.attributes(tag)?;
-        let before = self.run.elements().tests;
+        let mut attributes = self.attributes(tag)?;
+        let (before, broken) = (self.run.elements().tests, self.broken());
         let failure = self.failure(place)?;
-        // A data-driven test of TRX sums up the rows inside it: those are the tests.
+        let outcome = self.outcome(&attributes, tag.offset);
+        // A data-driven or an ordered test of TRX sums up the results inside it: those are the tests.
         if self.run.elements().tests > before {
+            if outcome.is_failure() && self.broken() == broken {
+                self.tell_outside(tag.offset, || {
+                    format!("{:?} failed, but no test in it did: it is not counted", attributes.name)
+                });
+            }
             return Ok(());
         }
-        let outcome = self.outcome(&attributes, tag.offset);
         let duration = self.duration(&attributes, tag.offset);
-        let (suite, class) = match self.classes.get(&attributes.id) {
-            Some(class) => (class.assembly.clone(), class.name.clone()),
-            None => (place.suite.clone(), attributes.class),
+        let start = attributes.start.take();
+        let (suite, class) = match self.classes.get(&*attributes.id) {
+            Some(class) => (class.assembly.as_str(), Cow::Borrowed(class.name.as_str())),
+            None => (place.suite.as_str(), attributes.class(place)),
         };
         self.run.add(Record {
-            suite: &suite,
+            suite,
             class: &class,
-            name: attributes.name.into(),
+            name: Cow::Borrowed(&attributes.name),
             file: None,
             variant: "",
             offset: tag.offset,
@@ -166,7 +202,7 @@ impl Reader<'_> {
             outcome,
             attempts: Attempt::new(outcome, duration, failure.kind, failure.message).into(),
             duration,
-            reported_start: attributes.start.or_else(|| place.start.clone()),
+            reported_start: start.or_else(|| place.start.clone()),
         })
     }
 
@@ -178,7 +214,7 @@ impl Reader<'_> {
         loop {
             match self.xml.next()? {
                 Token::Open(tag) => match tag.name() {
-                    "InnerResults" => self.children(place)?,
+                    "InnerResults" => self.results(place)?,
                     "failure" => {
                         failure.kind = self.exception_type(&tag)?;
                         depth += 1;
@@ -208,52 +244,43 @@ impl Reader<'_> {
         Ok(kind)
     }
 
-    fn outcome(&mut self, attributes: &Attributes, offset: usize) -> Outcome {
+    fn outcome(&mut self, attributes: &Attributes<'_>, offset: usize) -> Outcome {
         let Some(written) = attributes.outcome.as_deref() else {
-            self.run.warn("status_unknown", offset, || format!("{:?} has no outcome: read as failed", attributes.name));
-            return Outcome::Failed;
+            self.run.warn("status_unknown", offset, || {
+                format!("{:?} has no outcome: it counts as an error", attributes.name)
+            });
+            return Outcome::Error;
         };
-        match (written, attributes.label.as_str()) {
-            ("Failed" | "Fail", "Error" | "Invalid" | "Cancelled") => Outcome::Error,
-            ("Passed" | "Pass" | "PassedButRunAborted" | "Completed" | "Warning", _) => Outcome::Passed,
-            ("Failed" | "Fail" | "Timeout", _) => Outcome::Failed,
-            ("Error" | "Aborted" | "Disconnected", _) => Outcome::Error,
-            (
-                "Skipped" | "Skip" | "NotRun" | "NotExecuted" | "Inconclusive" | "NotRunnable" | "Pending"
-                | "InProgress",
-                _,
-            ) => Outcome::Skipped,
-            _ => {
-                self.run.warn("status_unknown", offset, || format!("outcome {written:?} is not known: read as failed"));
-                Outcome::Failed
-            }
+        match (written, &*attributes.label) {
+            // NUnit's word for a test that passed and said something.
+            ("Warning", _) => Outcome::Passed,
+            ("Failed", "Error" | "Invalid" | "Cancelled") => Outcome::Error,
+            _ => self.run.outcome(written, offset),
         }
     }
 
-    fn duration(&mut self, attributes: &Attributes, offset: usize) -> Option<Duration> {
+    fn duration(&mut self, attributes: &Attributes<'_>, offset: usize) -> Option<Duration> {
         let written = attributes.time.as_deref()?;
-        match self.format {
-            Format::Trx => clock(written),
-            _ => self.run.time(seconds(written), written, offset),
-        }
+        let reading = if self.format == Format::Trx { clock_time(written) } else { seconds(written) };
+        self.run.time(reading, written, offset)
     }
 
-    fn attributes(&mut self, tag: &Tag<'_>) -> Result<Attributes, Unreadable> {
+    fn attributes<'t>(&mut self, tag: &'t Tag<'_>) -> Result<Attributes<'t>, Unreadable> {
         let mut attributes = Attributes::default();
-        let sound = self.xml.attributes(tag, |key, value| {
-            let value = value.into_owned();
-            match key {
-                "name" | "testName" => attributes.name = value,
-                "classname" => attributes.class = value,
-                "type" if tag.name() == "test" => attributes.class = value,
-                "type" => attributes.kind = value,
-                "testId" => attributes.id = value,
-                "outcome" | "result" => attributes.outcome = Some(value),
-                "label" => attributes.label = value,
-                "time" | "duration" => attributes.time = Some(value),
-                "startTime" | "start-time" | "start-rtf" | "timestamp" => attributes.start = Some(value),
-                _ => {}
-            }
+        let sound = self.xml.attributes(tag, |key, value| match key {
+            "name" | "testName" => attributes.name = value,
+            "fullname" => attributes.full_name = value,
+            "classname" => attributes.class = value,
+            "type" if tag.name() == "test" => attributes.class = value,
+            "type" => attributes.kind = value,
+            "testId" => attributes.id = value,
+            "outcome" | "result" => attributes.outcome = Some(value),
+            "label" => attributes.label = value,
+            "site" => attributes.site = value,
+            "runstate" => attributes.run_state = value,
+            "time" | "duration" => attributes.time = Some(value),
+            "startTime" | "start-time" | "start-rtf" | "timestamp" => attributes.start = Some(value.into_owned()),
+            _ => {}
         })?;
         if !sound {
             self.run.warn("attribute_malformed", tag.offset, || {
@@ -279,40 +306,6 @@ impl Failure {
                 message.push_str(text);
             }
             None => self.message = Some(text.to_owned()),
-        }
-    }
-}
-
-/// The class and assembly of each test, which TRX writes after the results.
-fn classes(mut xml: Xml<'_>, limits: &Limits) -> Result<HashMap<String, Class>, Unreadable> {
-    let mut classes = HashMap::new();
-    let mut id = String::new();
-    let mut storage = String::new();
-    loop {
-        match xml.next()? {
-            Token::Open(tag) if tag.name() == "UnitTest" => {
-                (id, storage) = (String::new(), String::new());
-                xml.attributes(&tag, |key, value| match key {
-                    "id" => id = value.into_owned(),
-                    "storage" => storage = value.into_owned(),
-                    _ => {}
-                })?;
-            }
-            Token::Open(tag) if tag.name() == "TestMethod" => {
-                let mut name = String::new();
-                xml.attributes(&tag, |key, value| {
-                    if key == "className" {
-                        // Older versions write the assembly's full name after the class.
-                        value.split(',').next().unwrap_or_default().trim().clone_into(&mut name);
-                    }
-                })?;
-                if (classes.len() as u64) < limits.cases {
-                    let assembly = base_name(&storage).to_owned();
-                    classes.insert(std::mem::take(&mut id), Class { name, assembly });
-                }
-            }
-            Token::End => return Ok(classes),
-            Token::Open(_) | Token::Close | Token::Text(_) => {}
         }
     }
 }
