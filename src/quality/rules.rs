@@ -26,6 +26,9 @@ pub struct Rules {
     pub infrastructure_guard: InfrastructureGuard,
     /// What counts as a production defect and as a valid one.
     pub defects: DefectRules,
+    /// Globs of the environments whose deployments count: a change fails where users meet it. A deployment that names
+    /// none counts.
+    pub deployments: Vec<String>,
 }
 
 impl Default for Rules {
@@ -38,6 +41,7 @@ impl Default for Rules {
             minimum_sample: 5,
             infrastructure_guard: InfrastructureGuard::default(),
             defects: DefectRules::default(),
+            deployments: ["prod*", "live*"].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -74,7 +78,9 @@ impl Rules {
             globs: compile_globs(&self.branches, CaseRule::Exact)?,
             everything: self.branches.iter().any(|glob| glob == "*"),
         };
-        Ok(CompiledRules { rules: self.clone(), version: self.version(), scope, defects: self.defects.compile()? })
+        let deployments = compile_globs(&self.deployments, CaseRule::Ignored)?;
+        let (version, defects) = (self.version(), self.defects.compile()?);
+        Ok(CompiledRules { rules: self.clone(), version, scope, defects, deployments })
     }
 }
 
@@ -88,6 +94,7 @@ pub struct CompiledRules {
     /// The branches that count.
     pub scope: BranchScope,
     defects: CompiledDefectRules,
+    deployments: GlobSet,
 }
 
 impl CompiledRules {
@@ -99,6 +106,11 @@ impl CompiledRules {
     /// What the rules make of a defect.
     pub fn classify(&self, defect: &Defect) -> Classification {
         self.defects.classify(defect)
+    }
+
+    /// Whether a deployment to this environment counts.
+    pub fn counts_deployment(&self, environment: &str) -> bool {
+        environment.trim().is_empty() || self.deployments.is_match(environment.trim())
     }
 
     /// Whether the reports of a run count in the figures that brought so much so far.

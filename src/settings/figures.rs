@@ -23,6 +23,8 @@ pub struct FiguresSettings {
     pub infrastructure_guard: InfrastructureGuard,
     /// What counts as a production defect, and which defects do not count.
     pub defects: DefectRules,
+    /// Globs of the environments whose deployments count in `change_failure_ratio`; one that names none counts.
+    pub deployments: Vec<String>,
     /// What is random in the names of tests, before the rules that hold anyway. A report is read under the rules of
     /// the moment it arrives.
     pub names: Vec<NameRule>,
@@ -49,6 +51,7 @@ impl Default for FiguresSettings {
             minimum_sample: rules.minimum_sample,
             infrastructure_guard: rules.infrastructure_guard,
             defects: rules.defects,
+            deployments: rules.deployments,
             names: Vec::new(),
         }
     }
@@ -68,6 +71,7 @@ impl FiguresSettings {
             minimum_sample: self.minimum_sample,
             infrastructure_guard: self.infrastructure_guard,
             defects: self.defects.clone(),
+            deployments: self.deployments.clone(),
         };
         rules.check().map_err(|error| ("figures", error.to_string()))?;
         Ok(rules)

@@ -1,11 +1,12 @@
 //! Defects and deployments on their way into the store: new keys are added, known ones replaced.
 
 use super::error::StoreError;
-use super::live::Live;
+use super::live::{Live, LiveProject};
 use super::model::{DefectReceipt, Deployment, NewDefects};
 use super::writer::{Applying, Work};
 use crate::quality::{CompiledRules, Day, Defect, Phase};
 use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
 
 /// Defects that are being stored.
@@ -80,7 +81,7 @@ impl Work for DefectsWork {
     }
 
     fn fold(&mut self, _: &Connection, live: &mut Live) -> Result<(), StoreError> {
-        let rules = std::sync::Arc::clone(&live.rules);
+        let rules = Arc::clone(&live.rules);
         let project = live.project(self.project);
         if project.key.is_empty() {
             project.key.clone_from(&self.new.project);
@@ -108,7 +109,7 @@ pub(super) struct DeploymentWork {
     new: Deployment,
     answer: Sender<Result<(), StoreError>>,
     project: i64,
-    before: Option<(i64, bool)>,
+    before: Option<Deployed>,
     received_at: i64,
 }
 
@@ -128,8 +129,8 @@ impl Work for DeploymentWork {
         let connection = applying.connection;
         self.project = applying.index.project(connection, &self.project_key, None, self.received_at)?.id;
         self.before = connection
-            .prepare_cached("SELECT at, failed FROM deployment WHERE project_id = ?1 AND key = ?2")?
-            .query_row((self.project, &self.new.key), |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached("SELECT at, failed, environment FROM deployment WHERE project_id = ?1 AND key = ?2")?
+            .query_row((self.project, &self.new.key), |row| Deployed::read(row, 0))
             .optional()?;
         let Deployment { key, environment, version, commit, at, failed } = &self.new;
         connection
@@ -144,14 +145,17 @@ impl Work for DeploymentWork {
     }
 
     fn fold(&mut self, _: &Connection, live: &mut Live) -> Result<(), StoreError> {
+        let rules = Arc::clone(&live.rules);
         let project = live.project(self.project);
         if project.key.is_empty() {
             project.key.clone_from(&self.project_key);
         }
-        if let Some((at, failed)) = self.before.take() {
-            count_deployment(project, at, failed, -1);
+        if let Some(before) = self.before.take() {
+            before.count(&rules, project, -1);
         }
-        count_deployment(project, self.new.at, self.new.failed, 1);
+        let Deployment { at, failed, environment, .. } = &self.new;
+        let now = Deployed { at: *at, failed: *failed, environment: environment.clone() };
+        now.count(&rules, project, 1);
         Ok(())
     }
 
@@ -161,17 +165,34 @@ impl Work for DeploymentWork {
     }
 }
 
-fn count_deployment(project: &mut super::live::LiveProject, at: i64, failed: bool, by: i64) {
-    let deployments = &mut project.state.sums.deployments;
-    deployments.all.change(Day::of(at), by);
-    if failed {
-        deployments.failed.change(Day::of(at), by);
+/// A deployment, as far as it is counted.
+struct Deployed {
+    at: i64,
+    failed: bool,
+    environment: String,
+}
+
+impl Deployed {
+    /// Reads it from three columns.
+    fn read(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { at: row.get(first)?, failed: row.get(first + 1)?, environment: row.get(first + 2)? })
+    }
+
+    fn count(&self, rules: &CompiledRules, project: &mut LiveProject, by: i64) {
+        if !rules.counts_deployment(&self.environment) {
+            return;
+        }
+        let deployments = &mut project.state.sums.deployments;
+        deployments.all.change(Day::of(self.at), by);
+        if self.failed {
+            deployments.failed.change(Day::of(self.at), by);
+        }
     }
 }
 
 /// Counts all stored defects and deployments in.
 pub(super) fn load(connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
-    let rules = std::sync::Arc::clone(&live.rules);
+    let rules = Arc::clone(&live.rules);
     let mut defects = connection.prepare("SELECT project_id, defect FROM defect")?;
     let mut rows = defects.query([])?;
     while let Some(row) = rows.next()? {
@@ -179,10 +200,10 @@ pub(super) fn load(connection: &Connection, live: &mut Live) -> Result<(), Store
         let class = rules.classify(&defect);
         live.project(row.get(0)?).state.sums.defects.add(&defect, &class);
     }
-    let mut deployments = connection.prepare("SELECT project_id, at, failed FROM deployment")?;
+    let mut deployments = connection.prepare("SELECT project_id, at, failed, environment FROM deployment")?;
     let mut rows = deployments.query([])?;
     while let Some(row) = rows.next()? {
-        count_deployment(live.project(row.get(0)?), row.get(1)?, row.get(2)?, 1);
+        Deployed::read(row, 1)?.count(&rules, live.project(row.get(0)?), 1);
     }
     Ok(())
 }

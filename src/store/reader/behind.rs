@@ -95,6 +95,7 @@ impl Reader<'_> {
         &self,
         explanation: &mut Explanation,
         project: &str,
+        rules: &CompiledRules,
         window: Window,
         limit: usize,
     ) -> Result<(), StoreError> {
@@ -115,8 +116,12 @@ impl Reader<'_> {
             })
         })?;
         for deployment in rows {
+            let deployment = deployment?;
+            if !rules.counts_deployment(&deployment.environment) {
+                continue;
+            }
             if explanation.deployments.len() < limit {
-                let (project, deployment) = (project.to_owned(), deployment?);
+                let project = project.to_owned();
                 explanation.deployments.push(ExplainedDeployment { project, deployment });
             } else {
                 explanation.left_out += 1;

@@ -70,7 +70,7 @@ impl Reader<'_> {
                 self.add_recoveries(&mut explanation, key, &rules, window, limit)?;
             }
             if name == FigureName::ChangeFailureRatio {
-                self.add_deployments(&mut explanation, key, window, limit)?;
+                self.add_deployments(&mut explanation, key, &rules, window, limit)?;
             }
         }
         Ok(explanation)

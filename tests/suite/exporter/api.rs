@@ -115,6 +115,8 @@ fn deployments_are_recorded_and_the_same_key_replaces() {
     assert_eq!(post(r#"{"key": "d1", "environment": "production"}"#).status, 201);
     assert_eq!(post(r#"{"key": "d2"}"#).status, 201);
     assert_eq!(post(r#"{"key": "d2", "failed": true}"#).status, 201);
+    // Where no user meets it, no change fails.
+    assert_eq!(post(r#"{"key": "d3", "environment": "staging", "failed": true}"#).status, 201);
     assert_eq!(exporter.series("qa_change_failure_ratio{project=\"web\"}"), Some(0.5));
     let metrics = exporter.metrics();
     assert!(metrics.contains("# TYPE qa_deployments gauge"), "what is replaced goes down: it is no counter");
