@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The keys by which a format is known. What stands under them is only passed over.
@@ -24,14 +25,20 @@ struct Keys {
     config: Option<IgnoredAny>,
 }
 
-/// Reads a report that begins like JSON, or that has lines of JSON among others.
-pub(super) fn read(decoded: &Decoded<'_>, limits: &Limits, names: &NameRules) -> Result<TestRun, Unreadable> {
+/// Reads a report that begins like JSON behind the text `before` it, or that has lines of JSON among others.
+pub(super) fn read(
+    decoded: &Decoded<'_>,
+    before: usize,
+    limits: &Limits,
+    names: &NameRules,
+) -> Result<TestRun, Unreadable> {
     let text = &*decoded.text;
     check_depth(text, limits)?;
     // A stream of events has one object a line; the other formats are one object.
     if text.lines().filter(|line| line.trim_start().starts_with('{')).take(3).any(go_test::is_event) {
         return go_test::read(text, limits, names);
     }
+    let text = &*super::blanked(Cow::Borrowed(text), before);
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Keys>();
     match values.next() {
         Some(Ok(keys)) if keys.action.is_some() => go_test::read(text, limits, names),

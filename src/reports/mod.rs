@@ -27,6 +27,7 @@ pub use names::{BadNameRule, NameRules};
 pub use unreadable::Unreadable;
 
 use decode::Decoded;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use xml::{Token, Xml};
 
@@ -47,15 +48,69 @@ pub fn read_with(bytes: &[u8], limits: &Limits, names: &NameRules) -> Result<Tes
     if bytes.len() > limits.bytes {
         return Err(Unreadable::TooLarge { size: bytes.len(), limit: limits.bytes });
     }
-    let decoded = decode::decode(bytes)?;
-    let mut run = match decoded.text.trim_start().as_bytes() {
-        [b'<', ..] => read_xml(&decoded, limits, names),
-        _ if decoded.text.lines().any(|line| line.trim_start().starts_with('{')) => json::read(&decoded, limits, names),
-        [b'[', ..] => json::read(&decoded, limits, names),
-        _ => Err(unknown(&decoded.text)),
+    let mut decoded = decode::decode(bytes)?;
+    let Some(begin) = begin(&decoded.text) else { return Err(unknown(&decoded.text)) };
+    let report = &decoded.text[begin..];
+    let before = if decoded.text[..begin].trim_start().is_empty() { 0 } else { begin };
+    let mut run = match report.as_bytes() {
+        _ if is_html(report) => {
+            let line = decode::line_of(decoded.text.as_bytes(), begin);
+            Err(Unreadable::UnknownFormat { line, found: "an HTML page".to_owned() })
+        }
+        [b'<', ..] => {
+            decoded.text = blanked(decoded.text, before);
+            read_xml(&decoded, limits, names)
+        }
+        _ => json::read(&decoded, before, limits, names),
     }?;
+    // A stream of events may have other lines anywhere, and tells each of them.
+    if before > 0 && run.format != Format::GoTestJson {
+        let text = "text before the report is passed over".to_owned();
+        run.warnings.insert(0, Warning { code: "text_outside", line: 1, text });
+    }
     warn_of_decoding(&mut run, &decoded);
     Ok(run)
+}
+
+/// Where the report begins: with the text, or behind what a script printed into the same file.
+fn begin(text: &str) -> Option<usize> {
+    let start = text.len() - text.trim_start().len();
+    let is_list = |text: &str| {
+        let inner = text.strip_prefix('[').map(str::trim_start);
+        inner.is_some_and(|inner| inner.is_empty() || inner.starts_with(['{', '[', '"', ']']))
+    };
+    if text[start..].starts_with(['<', '{']) || is_list(&text[start..]) {
+        return Some(start);
+    }
+    let is_report = |line: &str| {
+        let end = |rest: &str| rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '-').unwrap_or(rest.len());
+        let is_element = |rest: &str| rest.starts_with("?xml") || is_root(&rest[..end(rest)]);
+        line.starts_with('{') || line.strip_prefix('<').is_some_and(is_element)
+    };
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        if is_report(trimmed) {
+            return Some(offset + line.len() - trimmed.len());
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// The text with spaces for what stands before the report, so that the report's lines and offsets stay what they are.
+fn blanked(text: Cow<'_, str>, before: usize) -> Cow<'_, str> {
+    if before == 0 {
+        return text;
+    }
+    let (head, report) = text.split_at(before);
+    let blank = head.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    Cow::Owned(blank.chain(report.chars()).collect())
+}
+
+fn is_html(text: &str) -> bool {
+    let begins_with = |tag: &str| text.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag));
+    begins_with("<!doctype html") || begins_with("<html")
 }
 
 /// The first element decides. A reader of its own looks for it, so that the dialect's reader sees it too.

@@ -162,10 +162,17 @@ impl<'a> Xml<'a> {
         let line = |xml: &Self| xml.line(xml.begin_of_tag(offset));
         let reason = match self.open.pop() {
             Some(Open { name, .. }) if name == found => return Ok(()),
+            Some(open) if open.name.is_empty() => return Err(self.unescaped(open)),
             Some(Open { name, .. }) => format!("expected </{}>, but </{found}> was found", cut(name, 100)),
             None => format!("</{found}> closes nothing"),
         };
         Err(Unreadable::Malformed { line: line(self), reason })
+    }
+
+    /// Text such as `1 < 2` opens an element without a name, which nothing closes.
+    fn unescaped(&self, open: Open<'_>) -> Unreadable {
+        let reason = "a < that begins no element: in text it is written &lt;".to_owned();
+        Unreadable::Malformed { line: self.line(open.offset), reason }
     }
 
     fn begin_of_tag(&self, offset: usize) -> usize {
@@ -287,6 +294,9 @@ impl<'a> Xml<'a> {
     }
 
     fn truncated(&self) -> Unreadable {
+        if let Some(open) = self.open.iter().find(|open| open.name.is_empty()) {
+            return self.unescaped(*open);
+        }
         let line = self.line(self.text.len());
         let inside = match self.open.last() {
             Some(Open { name, offset }) => format!("inside <{}> of line {}", cut(name, 100), self.line(*offset)),

@@ -172,7 +172,15 @@ fn warnings_over_the_limit_are_only_counted() {
 fn what_is_no_report_is_named() {
     for (bytes, named) in [
         (&b"<Site><Testing/></Site>"[..], "<Site>"),
-        (b"<html><body/></html>", "<html>"),
+        (b"<html><body/></html>", "an HTML page"),
+        (
+            b"\n<!DOCTYPE html>\n<html lang='en'><body>502</body></html>",
+            "line 2: no format that is read here: an HTML page",
+        ),
+        (b"<!doctype HTML><p>", "an HTML page"),
+        (b"[INFO] nothing\n<p>no report</p>", "[INFO] nothing"),
+        (b"[{\"id\":1}]", "JSON"),
+        (b"[\n]", "JSON"),
         (b"PK\x03\x04rest", "zip"),
         (b"\x1f\x8brest", "gzip"),
         (b"Tests run: 3, Failures: 0", "Tests run"),
@@ -244,4 +252,37 @@ fn a_test_without_a_name_or_a_status_is_an_error_and_not_left_out() {
         {"title":"u"}]}],"specs":[{"tests":[]}]}]}"#);
     assert_eq!(folded(&playwright), [4, 1, 0, 3, 0, 0]);
     assert_eq!(test(&playwright, "cart › u").outcome, qastack::reports::Outcome::Error);
+}
+
+#[test]
+fn what_a_script_printed_before_a_report_is_passed_over_and_told_and_the_lines_stay_the_same() {
+    let junit = "<?xml version='1.0'?>\n<testsuite><testcase name='a' time='-1'/></testsuite>";
+    let ctrf = "{\n\"results\":{\"tests\":[{\"name\":\"a\",\"status\":\"passed\",\"duration\":-1}]}}";
+    let trx =
+        "<TestRun><Results>\n<UnitTestResult testName='a' outcome='Passed' duration='-0:0:1'/></Results></TestRun>";
+    for report in [junit, ctrf, trx] {
+        for before in ["[INFO] Running\n", "Läuft 1 < 2\n", "Running 3 tests\r\n", "[1/3] a\n"] {
+            let run = run([before, report].concat());
+            let warned: Vec<_> = run.warnings.iter().map(|warning| (warning.code, warning.line)).collect();
+            assert_eq!(warned, [("text_outside", 1), ("time_negative", 3)], "{before:?} {report}");
+            assert_eq!(folded(&run), [1, 1, 0, 0, 0, 0]);
+        }
+        assert_eq!(words(&run(["\n ", report].concat())), ["time_negative"]);
+    }
+    let go = run(
+        "make: test\n{\"Action\":\"pass\",\"Package\":\"p\",\"Test\":\"T\"}\n{\"Action\":\"pass\",\"Package\":\"p\"}\n",
+    );
+    assert_eq!((folded(&go), words(&go)), ([1, 1, 0, 0, 0, 0], vec!["line_unreadable"]));
+}
+
+#[test]
+fn a_less_than_sign_in_text_is_named_with_its_line() {
+    for report in [
+        "<testsuite><testcase name='a'><failure>\n1 < 2</failure></testcase></testsuite>",
+        "<testsuite><testcase name='a'><failure>\n1 < 2</failure>\n</testcase><testcase name='b'/>\n</testsuite>",
+        "<testsuite><testcase name='a'/>\n< </testsuite>",
+    ] {
+        let expected = "line 2: a < that begins no element: in text it is written &lt;";
+        assert_eq!(error(report).to_string(), expected, "{report}");
+    }
 }
