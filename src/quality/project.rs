@@ -42,6 +42,8 @@ pub struct ReportFacts<'a> {
     pub default_branch: &'a str,
     /// The attempt of the run, from 1.
     pub attempt: u32,
+    /// Where it ran: an environment or a job, by its hash.
+    pub place: u32,
     /// How long the whole report took, where it says so.
     pub microseconds: Option<u64>,
     /// It is the first report of its run.
@@ -355,6 +357,7 @@ impl ProjectState {
         Moment {
             report: report.id,
             run: report.run_id,
+            place: report.place,
             at: report.at,
             day: Day::of(report.at),
             label: self.sums.label(rules.scope.label(report.branch, report.default_branch)),
@@ -392,7 +395,7 @@ impl ProjectState {
                 test.remember(FlakeEvent { day, report: moment.report, kind: FlakeKind::RetriedWithinRun });
             }
             if moment.on_default_branch
-                && let Some(since) = recovered(&mut test.newest, &mut test.red_since, moment.at, failed)
+                && let Some(since) = test.colour.recovered(moment.at, failed, moment.place)
             {
                 bucket.recoveries.count += 1;
                 bucket.recoveries.seconds += moment.at.abs_diff(since);
@@ -438,25 +441,12 @@ impl ProjectState {
 struct Moment {
     report: i64,
     run: i64,
+    place: u32,
     at: i64,
     day: Day,
     label: u16,
     on_default_branch: bool,
     keep_days: u32,
-}
-
-/// Since when a test was red that is green now, where that is so: it is told each decisive outcome on the default branch.
-/// Recovery is the one figure that depends on an order: a moment that comes later than a newer one is left out.
-pub fn recovered(newest: &mut Option<i64>, red_since: &mut Option<i64>, at: i64, failed: bool) -> Option<i64> {
-    if newest.is_some_and(|newest| at < newest) {
-        return None;
-    }
-    *newest = Some(at);
-    if failed {
-        *red_since = red_since.or(Some(at));
-        return None;
-    }
-    red_since.take()
 }
 
 /// Compares a report with what others said about the same code. Within one report, only a test's last record

@@ -69,6 +69,7 @@ fn fold(reports: &[&Report], rules: &CompiledRules) -> ProjectState {
             branch: Some(report.branch),
             default_branch: "main",
             attempt: report.attempt,
+            place: 0,
             microseconds: None,
             opens_run: true,
             run: run_of(&report.observations),

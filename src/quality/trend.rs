@@ -132,6 +132,7 @@ mod tests {
             branch: Some("main"),
             default_branch: "main",
             attempt: 1,
+            place: 0,
             microseconds: None,
             opens_run: true,
             run: RunSums::default(),

@@ -233,15 +233,20 @@ fn decode_bucket(bytes: &[u8]) -> Result<DayBucket, Malformed> {
     Ok(bucket)
 }
 
+/// Stands where the number of tests stood, which never was so large.
+const TELLS_PLACES: u64 = u64::MAX;
+
 fn encode_tests(tests: &[TestState]) -> Vec<u8> {
     let mut writer = Writer::default();
+    writer.number(TELLS_PLACES);
     writer.number(tests.len() as u64);
     for test in tests {
         for day in [test.first_day, test.last_seen, test.last_decisive, test.last_pass, test.last_flaky] {
             writer.maybe(day.map(|day| i64::from(day.0)));
         }
-        writer.maybe(test.newest);
-        writer.maybe(test.red_since);
+        writer.maybe(test.colour.newest);
+        writer.maybe(test.colour.red_since);
+        writer.number(u64::from(test.colour.red_in));
         writer.number(test.days.len() as u64);
         for day in &test.days {
             writer.signed(i64::from(day.day.0));
@@ -263,11 +268,16 @@ fn encode_tests(tests: &[TestState]) -> Vec<u8> {
 fn decode_tests(bytes: &[u8]) -> Result<Vec<TestState>, Malformed> {
     let bytes = inflate(bytes)?;
     let mut reader = Reader(&bytes);
+    // Older ones begin with their length, and do not tell places.
+    let tells_places = Reader(reader.0).number()? == TELLS_PLACES;
+    if tells_places {
+        reader.number()?;
+    }
     let count = reader.length()?;
-    (0..count).map(|_| decode_test(&mut reader)).collect()
+    (0..count).map(|_| decode_test(&mut reader, tells_places)).collect()
 }
 
-fn decode_test(reader: &mut Reader<'_>) -> Result<TestState, Malformed> {
+fn decode_test(reader: &mut Reader<'_>, tells_places: bool) -> Result<TestState, Malformed> {
     let whole = |number: i64| i32::try_from(number).map(Day).map_err(|_| Malformed);
     let count = |number: u64| u32::try_from(number).map_err(|_| Malformed);
     let mut day = || reader.maybe()?.map(whole).transpose();
@@ -279,8 +289,11 @@ fn decode_test(reader: &mut Reader<'_>) -> Result<TestState, Malformed> {
         last_flaky: day()?,
         ..TestState::default()
     };
-    test.newest = reader.maybe()?;
-    test.red_since = reader.maybe()?;
+    test.colour.newest = reader.maybe()?;
+    test.colour.red_since = reader.maybe()?;
+    if tells_places {
+        test.colour.red_in = count(reader.number()?)?;
+    }
     for _ in 0..reader.length()? {
         test.days.push(TestDay {
             day: whole(reader.signed()?)?,

@@ -152,10 +152,29 @@ fn code(meta: &RunMeta, tree: Option<&str>) -> Option<Hash> {
         (None, Some(commit)) => ("commit", commit),
         (None, None) => return None,
     };
-    let is_named = meta.environment.is_some() || meta.variant.is_some();
-    let job = meta.job.as_deref().filter(|job| !is_named && !is_uuid(job));
-    let parts = [Some(kind), Some(id), meta.environment.as_deref()].into_iter().chain(job.map(Some));
+    let (environment, job) =
+        environment_or_job(meta.environment.as_deref(), meta.variant.is_some(), meta.job.as_deref());
+    let parts = [Some(kind), Some(id), environment].into_iter().chain(job.map(Some));
     Some(index::hash(parts.map(|part| part.map(str::as_bytes))))
+}
+
+/// Where a run was: in its environment, and where neither that nor a variant is named, in its job.
+fn environment_or_job<'m>(
+    environment: Option<&'m str>,
+    has_variant: bool,
+    job: Option<&'m str>,
+) -> (Option<&'m str>, Option<&'m str>) {
+    (environment, job.filter(|job| environment.is_none() && !has_variant && !is_uuid(job)))
+}
+
+/// The same as a small hash, by which a test's outcomes of different places are told apart.
+pub(super) fn place(environment: Option<&str>, has_variant: bool, job: Option<&str>) -> u32 {
+    let (environment, job) = environment_or_job(environment, has_variant, job);
+    if environment.is_none() && job.is_none() {
+        return 0;
+    }
+    let [a, b, c, d, ..] = index::hash([environment, job].map(|part| part.map(str::as_bytes)));
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// Whether a job is named by a number that no other run of it has, as Bitbucket's steps are.
@@ -315,6 +334,7 @@ impl Storing {
             at: *at,
             branch: meta.branch.clone(),
             attempt: meta.attempt,
+            place: place(meta.environment.as_deref(), meta.variant.is_some(), meta.job.as_deref()),
             microseconds,
             opens_run: before.is_none(),
             code,

@@ -3,11 +3,11 @@
 use super::codec::Malformed;
 use super::columns::decode_executions;
 use super::error::StoreError;
-use super::ingest::read_sums;
+use super::ingest::{place, read_sums};
 use super::snapshot::{ProjectSnapshot, Snapshot};
 use super::views::IngestTotals;
 use crate::quality::{
-    CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window, recovered,
+    CodeOutcomes, Colour, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window,
 };
 use rusqlite::{Connection, Row};
 use std::cmp::Reverse;
@@ -68,6 +68,7 @@ pub(super) struct FoldableReport {
     pub(super) at: i64,
     pub(super) branch: Option<String>,
     pub(super) attempt: u32,
+    pub(super) place: u32,
     pub(super) microseconds: Option<u64>,
     pub(super) opens_run: bool,
     pub(super) code: Option<Hash>,
@@ -77,7 +78,7 @@ pub(super) struct FoldableReport {
 /// The columns of a [`FoldableReport`], of `report AS r JOIN run ON run.id = r.run_id`.
 const FOLDABLE: &str = "r.id, r.project_id, r.at, run.branch, run.attempt, r.microseconds, r.code, r.executions, \
     NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.run_id = r.run_id AND earlier.id < r.id), \
-    r.run_id, run.decisive, run.failed";
+    r.run_id, run.decisive, run.failed, run.environment, run.variant IS NOT NULL, run.job";
 
 impl FoldableReport {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -92,6 +93,10 @@ impl FoldableReport {
             at: row.get(2)?,
             branch: row.get(3)?,
             attempt: row.get(4)?,
+            place: {
+                let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
+                place(text(12)?, row.get(13)?, text(14)?)
+            },
             microseconds: row.get::<_, Option<i64>>(5)?.map(|microseconds| microseconds.max(0) as u64),
             opens_run: row.get(8)?,
             code: row.get(6)?,
@@ -107,6 +112,7 @@ impl FoldableReport {
             branch: self.branch.as_deref(),
             default_branch,
             attempt: self.attempt,
+            place: self.place,
             microseconds: self.microseconds,
             opens_run: self.opens_run,
             run: self.sums,
@@ -318,7 +324,7 @@ pub(super) fn recoveries(
          WHERE r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.id"
     ))?;
     let mut rows = statement.query((project, default_branch))?;
-    let mut tests: HashMap<u32, (Option<i64>, Option<i64>, i64)> = HashMap::new();
+    let mut tests: HashMap<u32, (Colour, i64)> = HashMap::new();
     let (mut slowest, mut all) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let report = FoldableReport::read(row)?;
@@ -326,10 +332,10 @@ pub(super) fn recoveries(
             continue;
         }
         for observation in report.observations.iter().filter(|one| one.outcome.is_decisive()) {
-            let (newest, red_since, red_report) = tests.entry(observation.test).or_default();
-            let was_red = red_since.is_some();
-            let since = recovered(newest, red_since, report.at, observation.outcome.is_failure());
-            if red_since.is_some() && !was_red {
+            let (colour, red_report) = tests.entry(observation.test).or_default();
+            let was_red = colour.red_since.is_some();
+            let since = colour.recovered(report.at, observation.outcome.is_failure(), report.place);
+            if colour.red_since.is_some() && !was_red {
                 *red_report = report.id;
             }
             if let Some(since) = since.filter(|_| window.contains(Day::of(report.at))) {

@@ -286,6 +286,34 @@ async fn recovery_is_the_time_from_red_to_green_on_the_default_branch() {
 }
 
 #[tokio::test]
+async fn a_test_that_fails_in_one_place_is_not_mended_by_passing_in_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("qastack.db");
+    let open = || qastack::store::Store::open(&path, qastack::store::StoreOptions::default()).unwrap();
+    let run = async |store: &qastack::store::Store, run: &str, hours: i64, environment: &str, outcome: &'static str| {
+        let mut new = new_report(on_main(run, run), report(&[("a", outcome)]));
+        new.meta.environment = Some(environment.to_owned());
+        new.meta.started_at = Some(NOON - hours * 3600);
+        store.ingest(new).await.unwrap();
+    };
+    let store = open();
+    run(&store, "1", 10, "windows", "F").await;
+    run(&store, "2", 9, "linux", "P").await;
+    run(&store, "3", 8, "windows", "F").await;
+    assert_eq!(store.snapshot().figures(NOON).value(FigureName::RecoveryTime), None);
+    store.close().await;
+    drop(store);
+    // What was saved knows the place, too.
+    let store = open();
+    run(&store, "4", 7, "linux", "P").await;
+    assert_eq!(store.snapshot().figures(NOON).value(FigureName::RecoveryTime), None);
+    run(&store, "5", 6, "windows", "P").await;
+    assert_eq!(store.snapshot().figures(NOON).value(FigureName::RecoveryTime), Some(4.0 * 3600.0));
+    let why = store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOON, 10)).await.unwrap();
+    assert_eq!(why.recoveries.iter().map(|one| one.seconds).collect::<Vec<_>>(), [4 * 3600]);
+}
+
+#[tokio::test]
 async fn recoveries_add_up_to_the_figure_and_are_those_of_the_default_branch() {
     let store = store();
     let mut hours = 300;
