@@ -27,10 +27,17 @@ pub struct DoctorArgs {
     /// Write what a bug report needs into a file (.tar.gz or .tar.zst), without secrets
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Overwrite the file of the bundle where there is one
+    #[arg(long, requires = "bundle")]
+    force: bool,
 }
 
 /// Looks at everything, and writes the bundle where one is asked for.
 pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<Answer> {
+    if let Some(path) = arguments.bundle.as_deref().filter(|path| !arguments.force && path.exists()) {
+        return Err(Error::new(Code::ConfirmationNeeded, format!("{} exists", path.display()))
+            .hint("Name another file, or overwrite it with --force."));
+    }
     let loaded = stack::load_settings(context);
     let (settings_check, loaded) = settings_check(loaded, context);
     let settings = &loaded.settings;

@@ -68,14 +68,15 @@ pub async fn run(arguments: RestoreArgs, context: &Context) -> Result<Answer> {
             }
         }
     };
-    Ok(answer(&backup, report, &settings_file))
+    Ok(answer(&backup, report, &settings.project, &settings_file))
 }
 
-fn answer(backup: &Unpacked, report: RestoreReport, settings_file: &std::path::Path) -> Answer {
-    let mut text = format!(
-        "restored {} as it was on {} on the engine {}",
-        backup.manifest.project, backup.manifest.made_at, backup.manifest.engine
-    );
+fn answer(backup: &Unpacked, report: RestoreReport, project: &str, settings_file: &std::path::Path) -> Answer {
+    let made_at = backup.manifest.made_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let mut text = match &backup.manifest.project {
+        from if from == project => format!("restored {project} as it was on {made_at}"),
+        from => format!("restored into {project} what {from} was on {made_at}"),
+    };
     for (what, names) in [("dashboards", report.dashboards.join(", ")), ("data of", report.volumes.join(", "))] {
         if !names.is_empty() {
             text.push_str(&format!("\n{what} {names}"));

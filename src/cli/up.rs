@@ -212,6 +212,13 @@ impl Run<'_> {
         Ok(Some(format!("the exporter that ran without containers was stopped; its data stays in {}", data.display())))
     }
 
+    fn not_for_embedded(&self) -> Vec<String> {
+        let ports = self.arguments.ports.iter().filter(|flag| flag.service != Service::TestMetrics);
+        let ports = ports.map(|flag| unused(&format!("--port for {}", flag.service)));
+        let pull = (self.arguments.pull != Pull::Missing).then(|| unused("--pull"));
+        ports.chain(pull).collect()
+    }
+
     async fn embedded(&self, engine: &EmbeddedEngine, why: Why, program: Program) -> Result<Answer> {
         // It runs this program even where the settings name another image for containers.
         let program = if program.tag.is_empty() { Program::read_executable().await? } else { program };
@@ -229,12 +236,18 @@ impl Run<'_> {
         let up = lifecycle::embedded::Up { engine, spec: &spec, observer: output, cancel: self.cancel, if_damaged };
         let mut report = lifecycle::embedded::up(up, self.options()).await?;
         report.warnings.extend(notice(why));
+        report.warnings.extend(self.not_for_embedded());
         if self.arguments.generate_password {
             report.warnings.push("no password was made: without containers there is no Grafana".to_owned());
         }
         report.warnings.extend(chosen.notes);
         Ok(answer(report, self.arguments, &engine.info().address, self.settings, output.style()))
     }
+}
+
+/// What was asked for and is not done without containers.
+fn unused(what: &str) -> String {
+    format!("{what} changes nothing: without containers there are neither Prometheus nor Grafana, nor images")
 }
 
 /// What somebody should know who did not ask for a stack without containers.

@@ -6,12 +6,13 @@ use super::one_test::Reason;
 use super::rows::{DefectRow, RunRow, TestName, TestRow};
 use super::test_lists::NoQuery;
 use super::view::{View, show};
+use super::words::Moment;
 use super::{address, words};
 use crate::exporter::api::query_invalid;
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
 use crate::quality::FigureName;
-use crate::store::{ExplainedRecovery, StoreError};
+use crate::store::{Deployment, ExplainedDeployment, ExplainedRecovery, StoreError};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -34,6 +35,7 @@ struct Explain {
     tests: Vec<(String, TestRow, Vec<Reason>)>,
     recoveries: Vec<Recovered>,
     defects: Vec<DefectRow>,
+    deployments: Vec<DeploymentRow>,
     held_out: Vec<RunRow>,
     held_out_left_out: u64,
     left_out: u64,
@@ -57,6 +59,23 @@ impl Recovered {
             test: TestName::of(&recovery.test),
             reasons: vec![Reason::of_recovery(project, recovery)],
         }
+    }
+}
+
+/// A deployment in the list.
+struct DeploymentRow {
+    project: String,
+    key: String,
+    failed: bool,
+    environment: String,
+    version: String,
+    at: Moment,
+}
+
+impl DeploymentRow {
+    fn of(explained: &ExplainedDeployment) -> Self {
+        let Deployment { key, failed, environment, version, at, .. } = explained.deployment.clone();
+        Self { project: explained.project.clone(), key, failed, environment, version, at: Moment::at(at) }
     }
 }
 
@@ -141,6 +160,7 @@ fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
         tests: tests.collect(),
         recoveries: explanation.recoveries.iter().map(Recovered::of).collect(),
         defects: explanation.defects.iter().map(DefectRow::of).collect(),
+        deployments: explanation.deployments.iter().map(DeploymentRow::of).collect(),
         held_out: held_out.unwrap_or_default(),
         held_out_left_out: explanation.held_out_left_out,
         left_out: explanation.left_out,

@@ -58,7 +58,7 @@ fn port(settings: &StackSettings, listens: Option<crate::settings::Published>) -
 /// The store's file: there, and a database at all. The process that has it open is the one to say more.
 fn store(data: &Path) -> Option<Check> {
     let path = data.join("qastack.db");
-    let fix = "Restore it from a backup, or move it away: qastack up begins a new one.";
+    let fix = "Restore it from a backup, or begin a new one beside it: qastack up --set-aside-damaged-store.";
     let mut begins = Vec::new();
     match std::fs::File::open(&path).and_then(|file| file.take(STORE_BEGINS.len() as u64).read_to_end(&mut begins)) {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,

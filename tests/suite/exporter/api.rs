@@ -118,6 +118,8 @@ fn deployments_are_recorded_and_the_same_key_replaces() {
     // Where no user meets it, no change fails.
     assert_eq!(post(r#"{"key": "d3", "environment": "staging", "failed": true}"#).status, 201);
     assert_eq!(exporter.series("qa_change_failure_ratio{project=\"web\"}"), Some(0.5));
+    let page = exporter.get("/projects/web/figures/change_failure_ratio").body;
+    assert!(page.contains("The deployments behind it") && page.contains(">d2<") && !page.contains(">d3<"), "{page}");
     let metrics = exporter.metrics();
     assert!(metrics.contains("# TYPE qa_deployments gauge"), "what is replaced goes down: it is no counter");
     for outcome in ["succeeded", "failed"] {

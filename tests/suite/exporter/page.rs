@@ -345,3 +345,18 @@ fn a_badge_says_its_figure_in_a_picture_and_for_services() {
     let sample = Running::start();
     assert_eq!(sample.json("/badge/flake_rate.json")["message"], "8.0 % (sample)");
 }
+
+#[test]
+fn a_flaky_test_with_too_few_executions_is_listed_and_an_outage_is_said_where_no_figure_is() {
+    let exporter = Running::start();
+    let path = |attempt: u32| format!("/api/v1/projects/web/reports?commit=abc&run=ci-1&attempt={attempt}");
+    exporter.post(&path(1), &report(&[&passed("adds"), &failed("pays")]));
+    exporter.post(&path(2), &report(&[&passed("pays")]));
+    let page = exporter.get("/projects/web/flaky").body;
+    assert!(page.contains("Too few executions to rank") && page.contains("pays"), "{page}");
+    let all: Vec<String> = (0..20).map(|number| failed(&format!("t{number}"))).collect();
+    exporter.post("/api/v1/projects/out/reports?commit=abc&run=ci-2", &report(&[&all.concat()]));
+    let page = exporter.get("/projects/out").body.replace('\u{a0}', " ");
+    assert!(page.contains("1 report of the window held out as an outage, and no other"), "{page}");
+    assert!(!page.contains("no test was run"), "{page}");
+}
