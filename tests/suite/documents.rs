@@ -72,3 +72,18 @@ fn has_row(readme: &str, key: &str, default: &serde_json::Value) {
     let row = format!("| `{key}` | `{shown}` | ");
     assert!(readme.contains(&row), "the settings in README.md have no row that begins\n{row}");
 }
+
+#[test]
+fn the_completions_are_scripts_that_know_the_commands_and_their_flags() {
+    for (shell, known) in [("bash", "qastack__subcmd__push"), ("fish", "__fish_qastack"), ("zsh", "#compdef qastack")] {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_qastack")).args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains(known), "{shell}: {script:.200}");
+        assert!(script.contains("report-project"), "{shell} knows no flags");
+        if shell == "bash" {
+            let checked = std::process::Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
+            assert!(checked.status.success(), "{checked:?}");
+        }
+    }
+}
