@@ -123,6 +123,8 @@ mod tests {
             ("restart: sometimes", "on-failure:5"),
             ("ports: { grafana: 8080 }", "two services"),
             ("gate: { max: { flak_rate: 0.1 } }", "there is no figure `flak_rate`"),
+            ("gate: { max: { flake_rate: 10 } }", "gate.max.flake_rate"),
+            ("gate: { max: { flake_rate: 10 } }", "line 1): flake_rate is a share, from 0 to 1"),
             ("figures: { infrastructure_guard: { failed_share: 80 } }", "failed_share"),
             ("figures: { infrastructure_guard: { failed_share: 80 } }", "80 is not a share from 0 to 1"),
             ("history: { size: 1KiB }", "1KiB is less than 16MiB"),

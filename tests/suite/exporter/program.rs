@@ -198,10 +198,11 @@ fn the_gate_passes_within_its_limits_and_fails_beyond_them_with_a_summary() {
         served.json(&["gate", "--min", "pass_ratio=0.9", "--max", "defect_leakage=1", "--summary", "summary.md"], 20);
     assert_eq!(bad["error"]["code"], "gate_failed");
     let message = bad["error"]["message"].as_str().unwrap();
-    assert!(message.contains("pass_ratio is 0.5 (1 of 2), demanded is at least 0.9"), "{message}");
+    assert!(message.contains("pass_ratio is 50.0 % (1 of 2), demanded is at least 90 %"), "{message}");
     assert!(message.contains("defect_leakage has no data"), "{message}");
     let summary = std::fs::read_to_string(served.directory.path().join("summary.md")).unwrap();
-    assert!(summary.contains("qastack gate: failed") && summary.contains("`pass_ratio`"), "{summary}");
+    assert!(summary.contains("qastack gate: failed"), "{summary}");
+    assert!(summary.contains("| ❌ | `pass_ratio` | 50.0 % (1 of 2) | at least 90 % |"), "{summary}");
 }
 
 #[test]
