@@ -181,7 +181,8 @@ fn event_in_words(event: &Value) -> String {
     let executions = event["executions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = executions.iter().map(entry_in_words);
     let further = event["executions_left_out"].as_u64().filter(|further| *further > 0);
-    let further = further.map(|further| format!("and {further} more"));
+    let further =
+        further.map(|further| format!("and {}", words::counted(further, "more execution", "more executions")));
     let kind = event["kind"].as_str().unwrap_or("flaky").replace('_', " ");
     format!("{kind}: {}", shown.chain(further).collect::<Vec<_>>().join("; "))
 }

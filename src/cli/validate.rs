@@ -63,7 +63,8 @@ fn validate_all(found: Found) -> Answer {
     }
     let all = data.len();
     let verdict = (unusable > 0).then(|| {
-        Error::new(Code::ReportRejected, format!("{unusable} of {all} files cannot be used"))
+        let of = words::plain(&words::counted(all as u64, "file", "files"));
+        Error::new(Code::ReportRejected, format!("{unusable} of {of} cannot be used"))
             .hint("What is wrong with each of them stands above.")
     });
     Answer { data: json!({ "files": data }), text: told.join("\n"), warnings, verdict }
