@@ -24,3 +24,4 @@ pub mod secret;
 pub mod settings;
 pub mod stack;
 pub mod store;
+pub mod words;

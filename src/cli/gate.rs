@@ -5,10 +5,12 @@ use super::{Context, said, stack};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::exporter::client::Client;
-use crate::gate::{Bound, Check, Demand, Limit, Reading, Readings, judge, markdown};
+use crate::gate::{Bound, By, Check, Demand, Limit, Reading, Readings, judge, markdown, not_compared};
 use crate::output::Answer;
-use crate::push::ci;
+use crate::push::{ci, git};
+use crate::quality::FigureName;
 use crate::settings::GateSettings;
+use crate::words;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -34,7 +36,7 @@ pub struct GateArgs {
     /// A figure of the branch may be at most this much less than on the base branch
     #[arg(long, value_name = "FIGURE=NUMBER")]
     max_decrease: Vec<Limit>,
-    /// The branch that is compared [default: the CI system's]
+    /// The branch that is compared [default: the CI system's, else git's]
     #[arg(long, env = "QASTACK_PUSH__BRANCH", value_name = "NAME")]
     branch: Option<String>,
     /// The branch it is compared with [default: the pull request's target]
@@ -48,39 +50,74 @@ pub struct GateArgs {
 /// Judges once.
 ///
 /// # Errors
-/// Nothing is demanded, or the exporter does not answer. A failed gate is the answer's verdict.
+/// Nothing is demanded, a flag compares with a base that is not known, or the exporter does not answer. A failed gate
+/// is the answer's verdict.
 pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
-    let demands = arguments.demands(&stack::load_settings(context)?.settings.gate);
+    let demands = arguments.demands(&stack::load_settings(context)?.settings.gate)?;
     if demands.is_empty() {
         return Err(Error::new(Code::Usage, "nothing is demanded")
             .hint("Name a limit, such as --max flake_rate=0.1, or write it into the settings under gate."));
     }
+    let (compared, absolute): (Vec<Demand>, Vec<Demand>) =
+        demands.into_iter().partition(|demand| demand.bound.compares());
+    let branches = if compared.is_empty() { Branches::default() } else { arguments.branches() };
+    // The settings hold for every job, also for one that has no base; whoever types a flag wants an answer.
+    if let Err(unknown) = branches.pair()
+        && !branches.are_the_same()
+        && compared.iter().any(|demand| demand.by == By::Flag)
+    {
+        return Err(Error::new(Code::Usage, format!("it is not known which branches to compare: {unknown}"))
+            .hint("Name them with --branch and --base."));
+    }
     let client = arguments.exporter.client(context).await?;
     let project = &arguments.report_project;
     let of_project = figures(&client, project, None).await?;
-    let (branch, base) = arguments.branches();
-    let (absolute, compared): (Vec<Demand>, Vec<Demand>) =
-        demands.into_iter().partition(|demand| !demand.bound.compares());
+    let mut answer = Answer::default();
     let mut checks = judge(&absolute, &of_project.readings, None);
-    if !compared.is_empty() {
-        let (Some(branch), Some(base)) = (branch, base) else {
-            return Err(Error::new(Code::Usage, "it is not known which branches to compare")
-                .hint("Name them with --branch and --base."));
-        };
-        let is = figures(&client, project, Some(&branch)).await?;
-        let was = figures(&client, project, Some(&base)).await?;
-        checks.extend(judge(&compared, &is.readings, Some(&was.readings)));
+    match branches.pair() {
+        _ if compared.is_empty() => {}
+        Ok((branch, base)) => {
+            let is = figures(&client, project, Some(branch)).await?;
+            let was = figures(&client, project, Some(base)).await?;
+            checks.extend(judge(&compared, &is.readings, Some(&was.readings)));
+        }
+        Err(why) => {
+            let limits = words::plain(&words::counted(compared.len() as u64, "limit", "limits"));
+            answer.warnings.push(format!("{limits} not compared: {why}"));
+            checks.extend(not_compared(&compared, &why));
+        }
     }
     let trouble = of_project.sample.then_some("only sample data is there, and no gate passes on it");
     if let Some(path) = arguments.summary.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-        append(path, &markdown(project, trouble, &checks))?;
+        // The verdict is what a job waits for; a page that cannot be written must not hide it.
+        let written = append(path, &markdown(project, trouble, &checks));
+        let warning = |cause| format!("the summary {} is not written: {cause}", path.display());
+        answer.warnings.extend(written.err().map(warning));
     }
-    Ok(answer(project, trouble, checks))
+    answer.verdict = match verdict(trouble, &checks) {
+        Some(failed) if checks.iter().any(is_without_data) => {
+            Some(match whereabouts(&client, project, &branches).await {
+                Some(hint) => failed.hint(hint),
+                None => failed,
+            })
+        }
+        verdict => verdict,
+    };
+    answer.text = in_words(&checks);
+    answer.data = json!({
+        "project": project,
+        "branch": branches.branch,
+        "base": branches.base,
+        "passed": answer.verdict.is_none(),
+        "sample": trouble.is_some(),
+        "checks": checks,
+    });
+    Ok(answer)
 }
 
 impl GateArgs {
     /// What the settings demand, and where a flag demands the same of the same figure, the flag.
-    fn demands(&self, settings: &GateSettings) -> Vec<Demand> {
+    fn demands(&self, settings: &GateSettings) -> Result<Vec<Demand>> {
         let groups = [
             (Bound::Max, &settings.max, &self.max),
             (Bound::Min, &settings.min, &self.min),
@@ -89,17 +126,44 @@ impl GateArgs {
         ];
         let mut demands = Vec::new();
         for (bound, limits, flags) in groups {
-            let is_typed = |figure: &str| flags.iter().any(|limit| limit.figure == figure);
-            let set = limits.iter().filter(|(figure, _)| !is_typed(figure));
-            let set = set.map(|(figure, share)| Limit { figure: figure.clone(), value: share.0 });
-            demands.extend(set.chain(flags.iter().cloned()).map(|limit| Demand { bound, limit }));
+            for (figure, share) in limits {
+                let limit = Limit::new(figure, share.0).map_err(|what| Error::new(Code::SettingsInvalid, what))?;
+                if !flags.iter().any(|flag| flag.figure == limit.figure) {
+                    demands.push(Demand { by: By::Settings, bound, limit });
+                }
+            }
+            demands.extend(flags.iter().cloned().map(|limit| Demand { by: By::Flag, bound, limit }));
         }
-        demands
+        Ok(demands)
     }
 
-    fn branches(&self) -> (Option<String>, Option<String>) {
+    fn branches(&self) -> Branches {
         let ci = ci::detect(&std::env::vars().collect()).unwrap_or_default();
-        (said(self.branch.clone()).or(ci.branch), said(self.base.clone()).or(ci.base_branch))
+        let branch = said(self.branch.clone()).or(ci.branch).or_else(|| git::checkout().branch);
+        Branches { branch, base: said(self.base.clone()).or(ci.base_branch) }
+    }
+}
+
+/// Which branch is compared with which.
+#[derive(Debug, Default)]
+struct Branches {
+    branch: Option<String>,
+    base: Option<String>,
+}
+
+impl Branches {
+    fn are_the_same(&self) -> bool {
+        self.branch.is_some() && self.branch == self.base
+    }
+
+    /// Both, or why there is nothing to compare.
+    fn pair(&self) -> Result<(&str, &str), String> {
+        match (&self.branch, &self.base) {
+            (Some(_), Some(base)) if self.are_the_same() => Err(format!("the branch `{base}` is its own base")),
+            (Some(branch), Some(base)) => Ok((branch, base)),
+            (_, None) => Err("this is no pull request, and no --base is named".to_owned()),
+            (None, _) => Err("the branch is known neither to the CI system nor to git".to_owned()),
+        }
     }
 }
 
@@ -111,59 +175,79 @@ struct Asked {
 /// A project that is not there yet has no data; that is for the gate to judge.
 async fn figures(client: &Client, project: &str, branch: Option<&str>) -> Result<Asked> {
     let mut url = client.url(&["api", "v1", "projects", project, "figures"]);
+    let mut whose = format!("project `{project}`");
     if let Some(branch) = branch {
         url.query_pairs_mut().append_pair("branch", branch);
+        whose = format!("branch `{branch}` of {whose}");
     }
-    let document = match client.get(url).await {
-        Ok(document) => document,
+    let (document, is_there) = match client.get(url).await {
+        Ok(document) => (document, true),
         Err(refusal) if refusal.status() == Some(404) => {
             let shown = client.get(client.url(&["api", "v1", "figures"])).await;
-            let shown = shown.map_err(|refusal| refusal.into_error(client.base()))?;
-            return Ok(Asked { sample: shown["sample"] == true, readings: without_data(&shown) });
+            (shown.map_err(|refusal| refusal.into_error(client.base()))?, false)
         }
         Err(refusal) => return Err(refusal.into_error(client.base())),
     };
-    Ok(Asked { sample: document["sample"] == true, readings: readings(&document) })
-}
-
-fn readings(document: &Value) -> Readings {
-    let figures = document["figures"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let reading = |figure: &Value| {
-        let number = |name: &str| figure[name].as_f64().unwrap_or(0.0);
+    let figures = list(&document["figures"]).filter_map(|figure| {
+        let number = |name: &str| figure[name].as_f64().filter(|_| is_there);
         let reading = Reading {
-            value: figure["value"].as_f64(),
-            numerator: number("numerator"),
-            denominator: number("denominator"),
+            value: number("value"),
+            numerator: number("numerator").unwrap_or(0.0),
+            denominator: number("denominator").unwrap_or(0.0),
         };
-        Some((figure["name"].as_str()?.to_owned(), reading))
+        Some((FigureName::from_word(figure["name"].as_str()?)?, reading))
+    });
+    let readings = Readings { whose, figures: figures.collect() };
+    Ok(Asked { sample: document["sample"] == true, readings })
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+fn is_without_data(check: &Check) -> bool {
+    check.passed == Some(false) && (check.value.is_none() || check.bound.compares() && check.base.is_none())
+}
+
+/// Where there is data, for one who looked where there is none; nothing where that cannot be told.
+async fn whereabouts(client: &Client, project: &str, branches: &Branches) -> Option<String> {
+    const NAMED: usize = 10;
+    let named = |names: &[&str]| {
+        let more = if names.len() > NAMED { ", …" } else { "" };
+        format!("{}{more}", names[..names.len().min(NAMED)].join(", "))
     };
-    figures.iter().filter_map(reading).collect()
-}
-
-fn without_data(document: &Value) -> Readings {
-    let nothing = Reading { value: None, numerator: 0.0, denominator: 0.0 };
-    readings(document).into_keys().map(|name| (name, nothing)).collect()
-}
-
-fn append(path: &Path, text: &str) -> Result<()> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|cause| Error::new(Code::Usage, format!("cannot write the summary {}: {cause}", path.display())))
-}
-
-fn answer(project: &str, trouble: Option<&str>, checks: Vec<Check>) -> Answer {
-    let mut reasons: Vec<String> = trouble.map(str::to_owned).into_iter().collect();
-    reasons.extend(checks.iter().filter(|check| !check.passed).map(|check| check.reason.clone()));
-    let verdict = (!reasons.is_empty()).then(|| Error::new(Code::GateFailed, reasons.join("; ")));
-    let passed: Vec<String> =
-        checks.iter().filter(|check| check.passed).map(|check| format!("ok: {}", check.reason)).collect();
-    Answer {
-        data: json!({ "project": project, "passed": verdict.is_none(), "sample": trouble.is_some(), "checks": checks }),
-        text: passed.join("\n"),
-        verdict,
-        ..Answer::default()
+    let projects = client.get(client.url(&["api", "v1", "projects"])).await.ok()?;
+    let keys: Vec<&str> = list(&projects).filter_map(|known| known["key"].as_str()).collect();
+    if keys.is_empty() {
+        return Some("Nothing has been pushed yet; qastack push does.".to_owned());
     }
+    if !keys.contains(&project) {
+        return Some(format!("Projects with data: {}; name one with --report-project.", named(&keys)));
+    }
+    branches.pair().ok()?;
+    let known = client.get(client.url(&["api", "v1", "projects", project, "branches"])).await.ok()?;
+    let known: Vec<&str> = list(&known).filter_map(|known| known["branch"].as_str()).collect();
+    let are_known = [&branches.branch, &branches.base].into_iter().flatten().all(|name| known.contains(&name.as_str()));
+    (!are_known && !known.is_empty()).then(|| format!("Branches of `{project}` with runs: {}.", named(&known)))
+}
+
+fn append(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn verdict(trouble: Option<&str>, checks: &[Check]) -> Option<Error> {
+    let mut reasons: Vec<&str> = trouble.into_iter().collect();
+    reasons.extend(checks.iter().filter(|check| check.passed == Some(false)).map(|check| check.reason.as_str()));
+    (!reasons.is_empty()).then(|| Error::new(Code::GateFailed, reasons.join("; ")))
+}
+
+/// What passed, and what was not compared; the error has the rest.
+fn in_words(checks: &[Check]) -> String {
+    let told = checks.iter().filter_map(|check| match check.passed {
+        Some(true) => Some(format!("ok: {}", check.reason)),
+        Some(false) => None,
+        None => Some(format!("not compared: {}: {}", check.figure.word(), check.reason)),
+    });
+    told.collect::<Vec<_>>().join("\n")
 }

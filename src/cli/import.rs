@@ -8,6 +8,7 @@ use crate::exporter::client::{Client, Upload};
 use crate::exporter::defect_list::{self, DefectList, FieldMap};
 use crate::output::Answer;
 use crate::quality::{Classification, Defect, DefectRule, DefectRules, Phase};
+use crate::words;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -90,7 +91,8 @@ pub async fn run(arguments: ImportArgs, context: &Context) -> Result<Answer> {
     import.keep_only(&only)?;
     import.classify(&settings.figures.defects)?;
     if import.defects.is_empty() {
-        let message = format!("none of the {} entries is a defect by {}", import.others, pairs(&only));
+        let entries = words::plain(&words::counted(import.others, "entry", "entries"));
+        let message = format!("of {entries} none is a defect by {}", pairs(&only));
         return Err(
             Error::new(Code::ReportRejected, message).hint("Look at the entries with --dry-run without --only.")
         );
@@ -242,12 +244,13 @@ impl Import {
         if sent.is_none() {
             lines.extend(self.table());
         }
+        let defects = words::plain(&words::counted(self.defects.len() as u64, "defect", "defects"));
         lines.push(format!(
-            "{} defects: {production} from production, {pre_release} from before the release, {invalid} not valid",
-            self.defects.len()
+            "{defects}: {production} from production, {pre_release} from before the release, {invalid} not valid"
         ));
         if self.others > 0 {
-            lines.push(format!("{} entries are no defects by --only or import.only", self.others));
+            let others = words::counted(self.others, "entry is no defect", "entries are no defects");
+            lines.push(format!("{} by --only or import.only", words::plain(&others)));
         }
         match &sent {
             None => lines.push("nothing was sent: this was a dry run".to_owned()),
@@ -301,7 +304,8 @@ impl Import {
             format!("{:width$}  {counts_as:11}  {because:38}  {title}", defect.key)
         }));
         if rows.len() > SHOWN {
-            lines.push(format!("and {} more; --json has all of them", rows.len() - SHOWN));
+            let further = words::counted((rows.len() - SHOWN) as u64, "more defect", "more defects");
+            lines.push(format!("and {}; --json has all of them", words::plain(&further)));
         }
         lines.push(String::new());
         lines

@@ -7,6 +7,7 @@ use crate::output::Answer;
 use crate::packed;
 use crate::push::find::{Found, find};
 use crate::reports::{Counts, Limits, TestRun, Unreadable, Warning, read};
+use crate::words;
 use clap::Args;
 use serde_json::json;
 use std::io::Read;
@@ -62,7 +63,8 @@ fn validate_all(found: Found) -> Answer {
     }
     let all = data.len();
     let verdict = (unusable > 0).then(|| {
-        Error::new(Code::ReportRejected, format!("{unusable} of {all} files cannot be used"))
+        let of = words::plain(&words::counted(all as u64, "file", "files"));
+        Error::new(Code::ReportRejected, format!("{unusable} of {of} cannot be used"))
             .hint("What is wrong with each of them stands above.")
     });
     Answer { data: json!({ "files": data }), text: told.join("\n"), warnings, verdict }
@@ -88,7 +90,7 @@ fn validate(file: &Path) -> Result<Answer> {
     let verdict = run.executions.is_empty().then(|| Error::from(Unreadable::NoTests).context(&shown));
     Ok(Answer {
         data: data(&run),
-        text: if verdict.is_some() { String::new() } else { words(&run) },
+        text: if verdict.is_some() { String::new() } else { told(&run) },
         warnings: run.warnings.iter().map(in_words).chain(left_out(&run)).collect(),
         verdict,
     })
@@ -112,15 +114,13 @@ fn data(run: &TestRun) -> serde_json::Value {
     })
 }
 
-fn words(run: &TestRun) -> String {
-    let Counts { tests, passed, failed, errors, skipped } = run.counts();
-    let mut text = format!(
-        "{}: {tests} tests, {passed} passed ({} of them flaky), {failed} failed, {errors} errors, {skipped} skipped",
-        format_name(run),
-        run.flaky(),
-    );
-    if run.elements.tests != tests {
-        text.push_str(&format!("\nretries folded: {} test case elements are {tests} tests", run.elements.tests));
+fn told(run: &TestRun) -> String {
+    let counts = run.counts();
+    let mut text = format!("{}: {}", format_name(run), words::plain(&words::tally(&counts, run.flaky())));
+    if run.elements.tests != counts.tests {
+        let elements = words::counted(run.elements.tests, "test case element is", "test case elements are");
+        let tests = words::counted(counts.tests, "test", "tests");
+        text.push_str(&words::plain(&format!("\nretries folded: {elements} {tests}")));
     }
     text
 }
@@ -134,5 +134,6 @@ fn in_words(warning: &Warning) -> String {
 }
 
 fn left_out(run: &TestRun) -> Option<String> {
-    (run.warnings_left_out > 0).then(|| format!("{} more warnings are left out", run.warnings_left_out))
+    let told = || words::counted(run.warnings_left_out, "more warning is", "more warnings are");
+    (run.warnings_left_out > 0).then(|| words::plain(&format!("{} left out", told())))
 }

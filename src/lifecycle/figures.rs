@@ -1,5 +1,6 @@
 //! The current figures, read where everybody reads them: on the exporter's `/metrics`.
 
+use crate::words;
 use serde::Serialize;
 use url::Url;
 
@@ -37,8 +38,9 @@ impl Figures {
 
     /// For people: `flake rate 8.0 %, defect leakage 3.0 % (sample data)`.
     pub fn in_words(&self) -> String {
-        let percent =
-            |value: Option<f64>| value.map_or_else(|| "no data".to_owned(), |v| format!("{:.1} %", v * 100.0));
+        let percent = |value: Option<f64>| {
+            value.map_or_else(|| "no data".to_owned(), |share| words::plain(&words::percent(share)))
+        };
         let sample = if self.sample { " (sample data)" } else { "" };
         format!("flake rate {}, defect leakage {}{sample}", percent(self.flake_rate), percent(self.defect_leakage))
     }

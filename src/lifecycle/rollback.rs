@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::stack::labels::{Labels, RunId};
 use crate::stack::{Observed, ObservedContainer};
+use crate::words;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -135,7 +136,10 @@ impl Made {
         let left: Vec<&str> = all.filter(|name| !removed.contains(*name)).map(String::as_str).collect();
         let kept = match self.kept {
             0 => String::new(),
-            kept => format!(" The data in {kept} volumes stay."),
+            kept => {
+                let volumes = words::counted(kept as u64, "volume stay", "volumes stay");
+                format!(" The data in {}.", words::plain(&volumes))
+            }
         };
         match left.is_empty() {
             true => format!("What this run had made was removed again.{kept}"),

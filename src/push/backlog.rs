@@ -6,6 +6,7 @@
 use super::patience::Patience;
 use super::spool::{Aside, Delivering, Spool, read};
 use crate::exporter::client::{Client, Refusal};
+use crate::words;
 use serde_json::Value;
 use std::io;
 
@@ -92,5 +93,5 @@ pub async fn deliver(
 
 /// So many reports, in words.
 pub fn reports(count: usize) -> String {
-    if count == 1 { "1 report waits".to_owned() } else { format!("{count} reports wait") }
+    words::plain(&words::counted(count as u64, "report waits", "reports wait"))
 }

@@ -22,6 +22,7 @@ mod day;
 mod defects;
 mod figures;
 mod histogram;
+mod naming;
 mod project;
 #[cfg(test)]
 mod properties;
@@ -36,6 +37,7 @@ pub use day::{Day, Window};
 pub use defects::{Classification, Defect, DefectKind, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
 pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
 pub use histogram::DurationHistogram;
+pub use naming::UnknownFigure;
 pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts};
 pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, rank_unsure, wilson_lower_bound};
 pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, RunSums, Standing};

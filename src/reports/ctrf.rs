@@ -7,6 +7,7 @@ use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
 use super::run::{Record, RunBuilder};
 use super::unreadable::Unreadable;
+use crate::words;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -94,8 +95,8 @@ pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<Tes
     if tests.is_some_and(|tests| tests != counted.tests) || failed.is_some_and(|failed| failed != counted.failed) {
         report.run.warn("counters_differ", 0, || {
             format!(
-                "the summary declares {} tests and {} failed; {} and {} are there",
-                tests.unwrap_or(0),
+                "the summary declares {} and {} failed; {} and {} are there",
+                words::plain(&words::counted(tests.unwrap_or(0), "test", "tests")),
                 failed.unwrap_or(0),
                 counted.tests,
                 counted.failed

@@ -73,6 +73,11 @@ impl FiguresSettings {
             defects: self.defects.clone(),
             deployments: self.deployments.clone(),
         };
+        let share = rules.infrastructure_guard.failed_share;
+        if !(0.0..=1.0).contains(&share) {
+            let message = format!("{share} is not a share from 0 to 1, such as 0.8");
+            return Err(("figures.infrastructure_guard.failed_share", message));
+        }
         rules.check().map_err(|error| ("figures", error.to_string()))?;
         Ok(rules)
     }

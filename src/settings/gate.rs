@@ -1,7 +1,6 @@
 //! What the gate demands and what an import's columns mean, where a team has said so once and for all.
 
 use crate::gate;
-use crate::quality::FigureName;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
 
@@ -23,7 +22,7 @@ pub struct GateSettings {
 }
 
 impl GateSettings {
-    /// The path and the trouble of a limit of a figure that there is not.
+    /// The path and the trouble of a limit that no figure can have.
     pub(super) fn check(&self) -> Result<(), (String, String)> {
         let groups = [
             ("max", &self.max),
@@ -32,10 +31,8 @@ impl GateSettings {
             ("max_decrease", &self.max_decrease),
         ];
         for (group, limits) in groups {
-            if let Some(word) = limits.keys().find(|word| FigureName::from_word(word).is_none()) {
-                let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
-                let what = format!("there is no figure `{word}`; the figures are {}", words.join(", "));
-                return Err((format!("gate.{group}"), what));
+            for (word, share) in limits {
+                gate::Limit::new(word, share.0).map_err(|what| (format!("gate.{group}.{word}"), what))?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! are then laid over it key by key.
 
 use super::Loaded;
+use super::mistake::{self, Shape};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,12 @@ use std::path::{Path, PathBuf};
 
 /// Every variable of ours begins like this.
 const PREFIX: &str = "QASTACK_";
+
+/// What Kubernetes sets in every container beside a service of the name qastack; it is nearly `QASTACK_PORTS`.
+const OF_KUBERNETES: &str = "QASTACK_PORT";
+
+/// What the reader says of a list or a mapping where one value belongs.
+pub(super) const SINGLE: &str = "a single value";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,20 +94,11 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
 
     /// Lays the text of a file over what is there, for a caller that has read it itself.
     pub fn add_text(&mut self, path: &Path, text: &str) -> Result<()> {
-        let wrong = |cause: serde_yaml::Error| {
-            let cause = cause.to_string();
-            let error = Error::new(Code::SettingsInvalid, format!("{}: {cause}", path.display()));
-            match suggestion(&cause) {
-                Some(word) => error.hint(format!("did you mean `{word}`?")),
-                None => error.hint("Every key and its default is in README.md; an empty file is all defaults."),
-            }
-        };
+        let tree = mistake::read(path, text, self.shape())?;
         // An empty file, or one of comments only, is YAML's null and means all defaults.
-        let tree: Value = serde_yaml::from_str(text).map_err(wrong)?;
         if tree.is_null() {
             return Ok(());
         }
-        serde_yaml::from_str::<T>(text).map_err(wrong)?;
         paths(&tree, "", &mut |key, value| {
             if !value.is_mapping() {
                 self.origins.insert(key.to_owned(), Origin::File(path.to_owned()));
@@ -110,11 +108,12 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
         Ok(())
     }
 
-    /// Lays the variables over what is there whose names are paths of ours.
+    /// Lays the variables over what is there whose names are paths of ours. One that is set to nothing is not set: so a
+    /// job's file sets what does not apply.
     pub fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) -> Result<()> {
         let names: BTreeMap<String, String> = self.known.iter().map(|path| (variable(path), path.clone())).collect();
         let mut overrides = Vec::new();
-        for (name, value) in environment {
+        for (name, value) in environment.into_iter().filter(|(_, value)| !value.trim().is_empty()) {
             if let Some(path) = names.get(&name).cloned().or_else(|| self.below_open(&name)) {
                 overrides.push(Override { path, value, origin: Origin::Variable(name) });
             } else if let Some(meant) = misspelt(&name, &names) {
@@ -137,16 +136,25 @@ impl<T: Default + Serialize + DeserializeOwned> Layers<T> {
     pub fn add_overrides(&mut self, overrides: Vec<Override>) -> Result<()> {
         for Override { path, value, origin } in overrides {
             let wrong = |cause: String| Error::new(Code::SettingsInvalid, format!("{origin}: {cause}"));
-            let value: Value = serde_yaml::from_str(&value).map_err(|cause| wrong(cause.to_string()))?;
-            // Alone first, so that the error is about this value and no other.
-            let mut alone = Value::Mapping(Mapping::new());
-            put(&mut alone, &path, value.clone());
-            serde_yaml::from_value::<T>(alone).map_err(|cause| wrong(cause.to_string()))?;
+            let value: Value =
+                serde_yaml::from_str(&value).map_err(|cause| wrong(format!("this is not YAML: {cause}")))?;
+            let keys: Vec<&str> = path.split('.').collect();
+            if let Some(problem) = mistake::of_value(&keys, &value, self.shape()) {
+                let error = wrong(problem.message);
+                return Err(match problem.hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                });
+            }
             put(&mut self.tree, &path, value);
             self.origins.retain(|known, _| !known.starts_with(&format!("{path}.")));
             self.origins.insert(path, origin);
         }
         Ok(())
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        Shape { refused: mistake::refused::<T>, known: &self.known, open: &self.open }
     }
 
     /// The settings that result.
@@ -162,27 +170,18 @@ fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
-/// The variable that was meant, for a name that begins like a group of ours and names nothing in it.
+/// The variable that was meant, for a name that begins like a group of ours and names nothing in it, and for one that
+/// is nearly a name of ours.
 fn misspelt<'a>(name: &str, names: &'a BTreeMap<String, String>) -> Option<&'a str> {
-    let (group, _) = name.strip_prefix(PREFIX)?.split_once("__")?;
-    let group = format!("{PREFIX}{group}__");
-    names
-        .keys()
-        .filter(|known| known.starts_with(&group))
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
-        .map(String::as_str)
-}
-
-/// serde says "unknown field `grafna`, expected one of `test-metrics`, `prometheus`, `grafana`".
-fn suggestion(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("unknown field `")?;
-    let (typed, rest) = rest.split_once('`')?;
-    let expected = rest.split('`').skip(1).step_by(2);
-    expected
-        .map(|word| (strsim::jaro_winkler(typed, word), word))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
+    let word = name.strip_prefix(PREFIX).filter(|_| name != OF_KUBERNETES)?;
+    let group = word.split_once("__").map(|(group, _)| format!("{PREFIX}{group}__"));
+    let in_group = |known: &&String| group.as_ref().is_some_and(|group| known.starts_with(group));
+    let distance = |known: &&String| strsim::damerau_levenshtein(known, name);
+    let near = if word.len() < 6 { 1 } else { 2 };
+    let nearest = names.keys().min_by_key(distance).filter(|known| distance(known) <= near);
+    let likeness = |known: &str| strsim::jaro_winkler(known, name);
+    let in_group = names.keys().filter(in_group).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.or(in_group).map(String::as_str)
 }
 
 /// Calls `visit` with every path below a value, groups and leaves.

@@ -8,6 +8,7 @@ mod figures;
 mod gate;
 mod image_reference;
 mod layers;
+mod mistake;
 mod serve;
 mod stack;
 mod values;
@@ -20,8 +21,7 @@ pub use serve::{HistorySettings, LoadedServe, MetricsSettings, Reading, ServeSet
 pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, StackSettings};
 pub use values::{Memory, Period, Published, Restart};
 
-use crate::error::{Error, Result};
-use crate::exit_code::Code;
+use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -51,14 +51,7 @@ pub fn load_stack(
     layers.add_environment(environment)?;
     layers.add_overrides(flags)?;
     let loaded = layers.finish()?;
-    loaded.settings.check().map_err(|problem| {
-        let origin = loaded.origins.get(&problem.path).map(|origin| format!(" ({origin})")).unwrap_or_default();
-        let error = Error::new(Code::SettingsInvalid, format!("{}{origin}: {}", problem.path, problem.message));
-        match problem.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })?;
+    loaded.settings.check().map_err(|problem| problem.into_error(&loaded.origins))?;
     Ok(loaded)
 }
 
@@ -72,6 +65,7 @@ fn chosen_file(named: Option<&Path>) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::Code;
 
     fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Loaded<StackSettings>> {
         let directory = tempfile::tempdir().expect("a directory");
@@ -129,6 +123,11 @@ mod tests {
             ("restart: sometimes", "on-failure:5"),
             ("ports: { grafana: 8080 }", "two services"),
             ("gate: { max: { flak_rate: 0.1 } }", "there is no figure `flak_rate`"),
+            ("gate: { max: { flake_rate: 10 } }", "gate.max.flake_rate"),
+            ("gate: { max: { flake_rate: 10 } }", "line 1): flake_rate is a share, from 0 to 1"),
+            ("figures: { infrastructure_guard: { failed_share: 80 } }", "failed_share"),
+            ("figures: { infrastructure_guard: { failed_share: 80 } }", "80 is not a share from 0 to 1"),
+            ("history: { size: 1KiB }", "1KiB is less than 16MiB"),
             ("gate: { max: { flake_rate: much } }", "a number such as 0.1 or 10%"),
             ("import: { columns: { colour: Found in } }", "`colour` is no field of a defect"),
             ("figures: { names: [{ pattern: '(', replace: '' }] }", "name rule"),
@@ -161,7 +160,49 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_nearly_a_setting_is_told() {
+        for (typed, meant) in [
+            ("QASTACK_PROJEKT", "QASTACK_PROJECT"),
+            ("QASTACK_RETENTON", "QASTACK_RETENTION"),
+            ("QASTACK_IMAGE__GRAFANA", "QASTACK_IMAGES__GRAFANA"),
+        ] {
+            let text = refusal("", &[(typed, "x")]);
+            assert_eq!(text, format!("{typed} names no setting | did you mean {meant}?"));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_is_not_set() {
+        let names = ["QASTACK_ENGINE", "QASTACK_PROJECT", "QASTACK_RETENTION", "QASTACK_GATE__MAX__FLAKE_RATE"];
+        for name in names {
+            let settings = load("project: web\n", &[(name, "")]).expect(name).settings;
+            assert_eq!(settings, load("project: web\n", &[]).expect("settings").settings);
+        }
+    }
+
+    #[test]
     fn variables_of_other_parts_are_left_alone() {
+        let own = [
+            "QASTACK_URL",
+            "QASTACK_TOKEN",
+            "QASTACK_LOG",
+            "QASTACK_CONFIG",
+            "QASTACK_WEB_CONFIG_FILE",
+            "QASTACK_LISTEN",
+            "QASTACK_CHECKPOINT",
+            "QASTACK_CHECKPOINT_MARKER",
+            "QASTACK_DATA_DIR",
+            "QASTACK_READING",
+            "QASTACK_UPLOADS__RATE",
+            "QASTACK_PORT",
+            "QASTACK_SERVICE_HOST",
+            "QASTACK_PORT_8080_TCP",
+            "QASTACK_PUSH__RUN",
+            "QASTACK_BIN",
+        ];
+        for name in own {
+            assert!(load("", &[(name, "x")]).is_ok(), "{name}");
+        }
         assert!(load("", &[("QASTACK_TOKEN", "t"), ("QASTACK_PUSH__PROJECT", "web"), ("HOME", "/")]).is_ok());
     }
 }

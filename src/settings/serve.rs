@@ -1,6 +1,7 @@
 //! How the exporter reads and computes: the keys of its own file, their defaults and their rules.
 
-use super::{FiguresSettings, Layers, Memory, Override, Period};
+use super::mistake::Problem;
+use super::{FiguresSettings, Layers, Loaded, Memory, Override, Period};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,26 @@ pub struct HistorySettings {
     pub size: Option<Memory>,
 }
 
+/// The smallest `history.size`: the store's own tables and one large report with its indexes have room.
+const SMALLEST_STORE: Memory = Memory::mebibytes(16);
+
+impl HistorySettings {
+    /// Holds the bound.
+    ///
+    /// # Errors
+    /// The store would have no room for a report.
+    pub(super) fn check(&self) -> std::result::Result<(), Problem> {
+        match self.size {
+            Some(size) if size < SMALLEST_STORE => {
+                let message =
+                    format!("{size} is less than {SMALLEST_STORE}, which the store needs to take anything in");
+                Err(Problem::new("history.size", message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for HistorySettings {
     fn default() -> Self {
         Self { executions: Period::days(90), size: None }
@@ -165,44 +186,34 @@ pub fn load_serve(
     }
     layers.add_environment(environment)?;
     layers.add_overrides(flags)?;
-    let settings = layers.finish()?.settings;
-    settings.check()?;
+    let Loaded { settings, origins } = layers.finish()?;
+    settings.check().map_err(|problem| problem.into_error(&origins))?;
     Ok(LoadedServe { settings, sha256 })
 }
 
 impl ServeSettings {
     /// Holds the rules that no single value's type can hold.
-    fn check(&self) -> Result<()> {
-        let wrong = |key: &str, what: String| Err(Error::new(Code::SettingsInvalid, format!("{key}: {what}")));
+    fn check(&self) -> std::result::Result<(), Problem> {
         for host in &self.allowed_hosts {
             if host.is_empty() || host.contains(['/', ':', '*', ' ', '@']) {
-                return wrong(
-                    "allowed_hosts",
-                    format!("`{host}` is not a host name; write it without scheme and port"),
-                );
+                let message = format!("`{host}` is not a host name; write it without scheme and port");
+                return Err(Problem::new("allowed_hosts", message));
             }
         }
-        if let Err((key, what)) = self.figures.rules() {
-            return wrong(key, what);
-        }
-        if let Err((key, what)) = self.figures.name_rules() {
-            return wrong(key, what);
-        }
-        if let Err((key, what)) = self.metrics.check() {
-            return wrong(key, what);
-        }
+        self.figures.rules().map_err(|(path, message)| Problem::new(path, message))?;
+        self.figures.name_rules().map_err(|(path, message)| Problem::new(path, message))?;
+        self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;
+        self.history.check()?;
         let uploads = &self.uploads;
         if uploads.sent > uploads.inflated {
-            return wrong(
-                "uploads.inflated",
-                format!("{} is less than uploads.sent, {}", uploads.inflated, uploads.sent),
-            );
+            let message = format!("{} is less than uploads.sent, {}", uploads.inflated, uploads.sent);
+            return Err(Problem::new("uploads.inflated", message));
         }
         if uploads.memory < Memory::mebibytes(1) || uploads.sent < Memory::mebibytes(1) {
-            return wrong("uploads", "sent and memory have to be at least 1MiB".to_owned());
+            return Err(Problem::new("uploads", "sent and memory have to be at least 1MiB"));
         }
         if uploads.tests == 0 {
-            return wrong("uploads.tests", "it has to be at least 1".to_owned());
+            return Err(Problem::new("uploads.tests", "it has to be at least 1"));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What should run: the keys of `qastack.yaml`, their defaults and their rules.
 
 use super::image_reference::{is_image_reference, names_a_registry};
+use super::mistake::Problem;
 use super::{
     EngineChoice, FiguresSettings, GateSettings, HistorySettings, ImportSettings, Memory, MetricsSettings, Period,
     Published, Restart,
@@ -221,28 +222,6 @@ impl PartialLimits {
     }
 }
 
-/// A value that its type allows and its meaning does not.
-#[derive(Debug)]
-pub struct Problem {
-    /// The path of the key.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Problem {
-    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
 impl StackSettings {
     /// Holds the rules that no single value's type can hold.
     pub(super) fn check(&self) -> Result<(), Problem> {
@@ -257,6 +236,7 @@ impl StackSettings {
         let columns = self.import.columns.iter().map(|(field, column)| (field.as_str(), column.as_str()));
         FieldMap::new(columns).map_err(|message| Problem::new("import.columns", message))?;
         self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;
+        self.history.check()?;
         if self.scrape_interval > LONGEST_SCRAPE_INTERVAL {
             let message = format!("{} is longer than {LONGEST_SCRAPE_INTERVAL}", self.scrape_interval);
             return Err(Problem::new("scrape_interval", message).hint(

@@ -7,6 +7,8 @@ use crate::exporter::client::Refusal;
 use crate::output::Answer;
 use crate::push::backlog::{Backlog, reports};
 use crate::push::deliver::Kind;
+use crate::reports::Counts;
+use crate::words;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -195,7 +197,10 @@ fn verdict(troubles: &[(String, Error)], of: usize) -> Option<Error> {
     let reasons: Vec<String> = troubles.iter().map(|(file, error)| format!("{file}: {}", error.message())).collect();
     let message = match (troubles.len(), of) {
         (1, 1) => reasons.join(""),
-        (count, of) => format!("{count} of {of} files were not stored: {}", reasons.join("; ")),
+        (count, of) => {
+            let were = words::counted(of as u64, "file was", "files were");
+            format!("{count} of {} not stored: {}", words::plain(&were), reasons.join("; "))
+        }
     };
     let mut error = Error::new(first.code(), message);
     if let Some(hint) = first.hint_text() {
@@ -207,22 +212,20 @@ fn verdict(troubles: &[(String, Error)], of: usize) -> Option<Error> {
 fn in_words(kind: Kind, receipt: &Value) -> String {
     let number = |path: &str| receipt.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     if kind == Kind::Defects {
-        let (added, changed) = (number("/added"), number("/changed"));
+        let (added, changed) = (words::counted(number("/added"), "defect", "defects"), number("/changed"));
         let (production, counted) = (number("/production"), number("/production") + number("/pre_release"));
-        return format!(
-            "{added} defects added, {changed} changed; {production} of {counted} valid ones from production"
-        );
+        let valid = if counted == 1 { "valid one" } else { "valid ones" };
+        let text = format!("{added} added, {changed} changed; {production} of {counted} {valid} from production");
+        return words::plain(&text);
     }
-    let mut parts = vec![format!("{} passed", number("/counts/passed"))];
-    for (path, word) in [("/counts/failed", "failed"), ("/counts/errors", "errors"), ("/counts/skipped", "skipped")] {
-        if number(path) > 0 {
-            parts.push(format!("{} {word}", number(path)));
-        }
-    }
-    if number("/flaky") > 0 {
-        parts.push(format!("{} flaky", number("/flaky")));
-    }
-    let mut text = format!("{} tests: {}", number("/counts/tests"), parts.join(", "));
+    let counts = Counts {
+        tests: number("/counts/tests"),
+        passed: number("/counts/passed"),
+        failed: number("/counts/failed"),
+        errors: number("/counts/errors"),
+        skipped: number("/counts/skipped"),
+    };
+    let mut text = words::plain(&words::tally(&counts, number("/flaky")));
     if receipt.get("duplicate") == Some(&Value::Bool(true)) {
         text.push_str(" (stored before, not counted again)");
     }
@@ -239,5 +242,10 @@ fn warnings(file: &str, receipt: &Value) -> Vec<String> {
         format!("{file}:{line}: {}", warning.get("text").and_then(Value::as_str).unwrap_or_default())
     });
     let left_out = receipt.get("warnings_left_out").and_then(Value::as_u64).filter(|count| *count > 0);
-    told.chain(left_out.map(|count| format!("{file}: and {count} more warnings"))).collect()
+    told.chain(
+        left_out.map(|count| {
+            format!("{file}: and {}", words::plain(&words::counted(count, "more warning", "more warnings")))
+        }),
+    )
+    .collect()
 }

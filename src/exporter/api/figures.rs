@@ -128,11 +128,7 @@ async fn explain(
 ) -> Result<Json<ExplanationAnswer>, Problem> {
     exporter.authorize_reading(&asking, project.as_deref())?;
     let limit = query.map_err(super::query_invalid)?.limit()?;
-    let name = FigureName::from_word(&figure).ok_or_else(|| {
-        let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
-        Problem::new(StatusCode::NOT_FOUND, "figure_unknown", "there is no such figure")
-            .hint(format!("The figures are {}.", words.join(", ")))
-    })?;
+    let name = named(&figure)?;
     let shown = exporter.shown().await;
     let (now, key) = (exporter.now(), project.clone());
     let explanation = shown
@@ -141,6 +137,16 @@ async fn explain(
         .await
         .map_err(refused_by_store)?;
     Ok(Json(ExplanationAnswer { project, sample: shown.sample, explanation }))
+}
+
+/// The figure that an address names.
+///
+/// # Errors
+/// 404, with the one that was probably meant.
+pub(in crate::exporter) fn named(word: &str) -> Result<FigureName, Problem> {
+    FigureName::meant(word).map_err(|unknown| {
+        Problem::new(StatusCode::NOT_FOUND, "figure_unknown", unknown.to_string()).hint(unknown.hint())
+    })
 }
 
 pub(in crate::exporter) fn unknown_project(project: &str) -> Problem {

@@ -120,53 +120,32 @@ fn branches<'a>(sums: &'a ProjectSums, rules: &Rules, now: i64) -> Vec<(&'a str,
     branches
 }
 
-/// The families of one figure each, with a series for each project.
-const RATIOS: [(&str, &str, FigureName); 12] = [
-    ("qa_flake_ratio", "Flaky tests among the decided ones, in the window", FigureName::FlakeRate),
+/// The families of one figure each, with a series for each project: the figure, and the help text.
+const RATIOS: [(FigureName, &str); 12] = [
+    (FigureName::FlakeRate, "Flaky tests among the decided ones, in the window"),
+    (FigureName::FlakyExecutionRatio, "Executions that were flaky among the decisive ones, in the window"),
+    (FigureName::PassRatio, "Executions that passed among the decisive ones, in the window"),
+    (FigureName::SkippedRatio, "Executions that were skipped among all, in the window"),
+    (FigureName::DefectLeakage, "Valid defects found in production among all, in the window"),
+    (FigureName::RemovalEfficiency, "Valid defects found before the release among all, in the window"),
     (
-        "qa_flaky_execution_ratio",
-        "Executions that were flaky among the decisive ones, in the window",
-        FigureName::FlakyExecutionRatio,
-    ),
-    ("qa_pass_ratio", "Executions that passed among the decisive ones, in the window", FigureName::PassRatio),
-    ("qa_skipped_ratio", "Executions that were skipped among all, in the window", FigureName::SkippedRatio),
-    (
-        "qa_defect_leakage_ratio",
-        "Valid defects found in production among all, in the window",
-        FigureName::DefectLeakage,
-    ),
-    (
-        "qa_defect_removal_efficiency_ratio",
-        "Valid defects found before the release among all, in the window",
-        FigureName::RemovalEfficiency,
-    ),
-    (
-        "qa_test_recovery_seconds",
-        "From a test's first failure to its next pass on the default branch, in the mean, in the window",
         FigureName::RecoveryTime,
+        "From a test's first failure to its next pass on the default branch, in the mean, in the window",
     ),
+    (FigureName::TestDurationP50, "Half of the executions take at most this, in the window"),
+    (FigureName::TestDurationP95, "95 % of the executions take at most this, in the window"),
+    (FigureName::RunDurationP95, "95 % of the reports take at most this, in the window"),
+    (FigureName::OpenDefectAge, "The mean age of the valid open defects"),
     (
-        "qa_test_duration_p50_seconds",
-        "Half of the executions take at most this, in the window",
-        FigureName::TestDurationP50,
-    ),
-    (
-        "qa_test_duration_p95_seconds",
-        "95 % of the executions take at most this, in the window",
-        FigureName::TestDurationP95,
-    ),
-    ("qa_run_duration_p95_seconds", "95 % of the reports take at most this, in the window", FigureName::RunDurationP95),
-    ("qa_defect_age_seconds", "The mean age of the valid open defects", FigureName::OpenDefectAge),
-    (
-        "qa_change_failure_ratio",
-        "Deployments that led to an incident or were rolled back, among all, in the window",
         FigureName::ChangeFailureRatio,
+        "Deployments that led to an incident or were rolled back, among all, in the window",
     ),
 ];
 
 fn ratios(page: &mut Exposition, projects: &[Project<'_>]) {
-    for (family, help, name) in RATIOS {
-        let mut family = page.gauge(family, help);
+    for (name, help) in RATIOS {
+        let Some(series) = name.series() else { continue };
+        let mut family = page.gauge(series, help);
         for project in projects {
             // No data is NaN and never 0; the series is there, so that a panel says "no data" and not "no such thing".
             family.sample(&[("project", project.key)], project.figures.value(name).unwrap_or(f64::NAN));
@@ -312,4 +291,18 @@ fn windows(page: &mut Exposition, rules: &Rules) {
     page.gauge("qa_window_seconds", "How long a window the figures about tests and about defects have")
         .sample(&[("subject", "tests")], days(rules.flake_window_days))
         .sample(&[("subject", "defects")], days(rules.leakage_window_days));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_that_stands_for_a_figure_is_shown() {
+        for name in FigureName::all() {
+            let Some(series) = name.series() else { continue };
+            let is_of_tests = TESTS.iter().any(|(family, _, _)| *family == series);
+            assert!(is_of_tests || RATIOS.iter().any(|(figure, _)| *figure == name), "{series}");
+        }
+    }
 }

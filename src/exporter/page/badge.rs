@@ -71,7 +71,7 @@ pub async fn badge(
             .hint("A badge is a figure's word with .svg or .json, such as flake_rate.svg.")
     };
     let (word, kind) = badge.rsplit_once('.').ok_or_else(unknown)?;
-    let name = super::explain::named(word)?;
+    let name = crate::exporter::api::figures::named(word)?;
     let shown = exporter.shown().await;
     let snapshot = &shown.store()?.snapshot();
     let figures = match &project {

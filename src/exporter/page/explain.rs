@@ -8,7 +8,7 @@ use super::test_lists::NoQuery;
 use super::view::{View, show};
 use super::words::Moment;
 use super::{address, words};
-use crate::exporter::api::query_invalid;
+use crate::exporter::api::{figures::named, query_invalid};
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
 use crate::quality::FigureName;
@@ -16,7 +16,6 @@ use crate::store::{Deployment, ExplainedDeployment, ExplainedRecovery, StoreErro
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -38,7 +37,8 @@ struct Explain {
     deployments: Vec<DeploymentRow>,
     held_out: Vec<RunRow>,
     held_out_left_out: u64,
-    left_out: u64,
+    /// What is not shown, in words; empty where everything is.
+    left_out: String,
     others: Vec<Link>,
 }
 
@@ -99,18 +99,6 @@ pub async fn of_project(
     explain(&exporter, Some(project), &figure, query, &asking).await
 }
 
-/// The figure with this word.
-///
-/// # Errors
-/// 404, with the words there are.
-pub fn named(word: &str) -> Result<FigureName, Problem> {
-    FigureName::from_word(word).ok_or_else(|| {
-        let words: Vec<_> = FigureName::all().map(FigureName::word).collect();
-        Problem::new(StatusCode::NOT_FOUND, "figure_unknown", "there is no such figure")
-            .hint(format!("The figures are {}.", words.join(", ")))
-    })
-}
-
 async fn explain(
     exporter: &Arc<Exporter>,
     project: Option<String>,
@@ -163,7 +151,10 @@ fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
         deployments: explanation.deployments.iter().map(DeploymentRow::of).collect(),
         held_out: held_out.unwrap_or_default(),
         held_out_left_out: explanation.held_out_left_out,
-        left_out: explanation.left_out,
+        left_out: match explanation.left_out {
+            0 => String::new(),
+            count => words::left_out(name, count),
+        },
         others: others.collect(),
     })
 }

@@ -162,7 +162,11 @@ pub fn show(figure: &Figure, context: &Context<'_>) -> Shown {
         value,
         unit,
         verdict: verdict(figure.name, figure.value),
-        made_of: if figure.value.is_some() { words::made_of(figure, rules) } else { nothing_of(figure.name, held_out) },
+        made_of: if figure.value.is_some() {
+            words::made_of(figure, rules.defects.denominator)
+        } else {
+            nothing_of(figure.name, held_out)
+        },
         window: words::window(figure, now),
         change: figure.value.zip(before).map(|(now, before)| change(figure.name, now, before)),
         chart: chart_of(figure.name, past, rules),
@@ -195,7 +199,10 @@ fn chart_of(name: FigureName, trend: &[TrendPoint], rules: &Rules) -> Option<Lin
         .iter()
         .map(|point| {
             let figure = point.figures.get(name);
-            let made_of = figure.value.map(|_| format!(" ({})", words::made_of(figure, rules))).unwrap_or_default();
+            let made_of = figure
+                .value
+                .map(|_| format!(" ({})", words::made_of(figure, rules.defects.denominator)))
+                .unwrap_or_default();
             let title = format!("{}: {}{made_of}", words::day(point.day), words::value(figure));
             Point { value: figure.value, title }
         })

@@ -23,13 +23,13 @@ mod runs;
 mod search;
 mod test_lists;
 mod view;
-pub mod words;
 
 pub use badge::badge;
 pub use overview::all as index;
 pub use view::Kept;
 
 use super::Exporter;
+use crate::words;
 use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;

@@ -47,7 +47,8 @@ struct OneRun {
     facts: Vec<(&'static str, String, Option<String>)>,
     held_out: Option<&'static str>,
     reports: Vec<ReportRow>,
-    reports_left_out: usize,
+    /// Reports that are not shown, in words; empty where all are.
+    reports_left_out: String,
     failures: Vec<Failure>,
     failures_from: usize,
     failures_all: String,
@@ -64,7 +65,7 @@ struct ReportRow {
     standing: &'static str,
     counts: bool,
     warnings: Vec<String>,
-    warnings_left_out: usize,
+    warnings_left_out: String,
 }
 
 struct Failure {
@@ -118,7 +119,7 @@ pub async fn one(
             facts: facts(project, &detail.summary),
             held_out: detail.reports.iter().find_map(|report| words::not_counted_because(report.standing)),
             reports: detail.reports.iter().take(REPORTS).map(report_row).collect(),
-            reports_left_out: detail.reports.len().saturating_sub(REPORTS),
+            reports_left_out: further(detail.reports.len(), REPORTS, "more report", "more reports"),
             failures_from: from + 1,
             failures_all: words::count(all_of_them),
             previous: (from > 0).then(|| page(from.saturating_sub(PAGE))),
@@ -162,7 +163,7 @@ fn report_row(report: &ReportSummary) -> ReportRow {
         standing: standing_word(report.standing),
         counts: words::not_counted_because(report.standing).is_none(),
         warnings: report.warnings.iter().take(WARNINGS).map(|warning| words::clipped(warning, 300)).collect(),
-        warnings_left_out: report.warnings.len().saturating_sub(WARNINGS),
+        warnings_left_out: further(report.warnings.len(), WARNINGS, "more warning", "more warnings"),
     }
 }
 
@@ -191,5 +192,13 @@ fn attempt_row(number: usize, attempt: &Attempt, room: &mut usize) -> AttemptRow
         sign: words::sign(word),
         kind: words::clipped(attempt.kind().unwrap_or_default(), 200),
         message,
+    }
+}
+
+/// How many things are not shown of all of them, in words; empty where all are.
+fn further(all: usize, shown: usize, one: &str, many: &str) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        left => words::counted(left as u64, one, many),
     }
 }

@@ -184,7 +184,8 @@ fn durations(newest_first: &[HistoryEntry]) -> Option<BarChart> {
         .collect();
     let (first, last) = (timed.first()?, timed.last()?);
     let longest = timed.iter().filter_map(|entry| entry.seconds).fold(0.0, f64::max);
-    let label = format!("Durations of {} executions, at most {}", timed.len(), words::seconds(longest));
+    let executions = words::counted(timed.len() as u64, "execution", "executions");
+    let label = format!("Durations of {executions}, at most {}", words::seconds(longest));
     let ends = (Moment::at(first.at).text, Moment::at(last.at).text);
     chart::bars(&parts, label, ends, words::seconds)
 }

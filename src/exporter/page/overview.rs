@@ -164,7 +164,7 @@ fn branch_rows(view: &View<'_>, project: &str, default_branch: &str) -> Result<V
             .as_deref()
             .map(|name| address::with_query(&address::below(project, "runs"), &[("branch", Some(name))])),
         name: branch.branch.map_or_else(|| "(no branch)".to_owned(), |name| words::clipped(&name, 80)),
-        runs: words::count(branch.runs),
+        runs: words::counted(branch.runs, "run", "runs"),
         at: Moment::at(branch.last_run_at),
     });
     Ok(rows.collect())

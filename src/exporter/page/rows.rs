@@ -66,6 +66,8 @@ pub struct RunRow {
     pub mix: Mix,
     /// How many tests.
     pub tests: String,
+    /// The same, with the word.
+    pub size: String,
     /// How many of them failed.
     pub failed: u64,
     /// How many passed only after a failed attempt.
@@ -99,6 +101,7 @@ impl RunRow {
             job: job.join(" · "),
             mix: Mix::of(&run.counts, run.flaky),
             tests: words::count(run.counts.tests),
+            size: words::counted(run.counts.tests, "test", "tests"),
             failed,
             flaky: run.flaky,
             duration: run.seconds.map(words::seconds).unwrap_or_default(),
@@ -152,6 +155,8 @@ pub struct TestRow {
     pub verdict: &'static str,
     /// Decisive executions in the window.
     pub decisive: String,
+    /// The same, with the word.
+    pub executions: String,
     /// Those that failed.
     pub failed: u64,
     /// Those that were flaky.
@@ -174,6 +179,7 @@ impl TestRow {
             test: TestName::of(&test.test),
             verdict: verdict(test),
             decisive: words::count(test.decisive),
+            executions: words::counted(test.decisive, "execution", "executions"),
             failed: test.failed,
             flaky: test.flaky,
             flaky_share: if test.decisive == 0 {

@@ -4,6 +4,7 @@ use super::{Check, bytes, machine};
 use crate::engine::{Engine, EngineInfo, EngineMachine};
 use crate::settings::{BUILD, StackSettings};
 use crate::stack::{Names, Observed, Service, State, labels};
+use crate::words;
 use futures_util::future::join;
 use jiff::Timestamp;
 use std::cmp::Ordering;
@@ -172,7 +173,10 @@ fn objects(names: &Names, observed: &Observed) -> Check {
     let running = observed.containers.iter().filter(|c| c.is_ours(project) && c.state == State::Running).count();
     let message = match (ours, running) {
         (0, 0) => format!("nothing of {project} is on the engine, and nobody else has its names"),
-        _ => format!("{ours} volumes of {project}, {running} of 3 services running; nobody else has its names"),
+        _ => {
+            let volumes = words::plain(&words::counted(ours as u64, "volume", "volumes"));
+            format!("{volumes} of {project}, {running} of 3 services running; nobody else has its names")
+        }
     };
     Check::ok("volumes", message)
 }

@@ -11,6 +11,7 @@ use super::names::NameRules;
 use super::run::{Repeats, RunBuilder};
 use super::unreadable::Unreadable;
 use super::xml::{Tag, Token, Xml};
+use crate::words;
 use std::borrow::Cow;
 
 /// A document being read.
@@ -210,11 +211,15 @@ impl Junit<'_> {
             || declared_broken.is_some_and(|count| !broken_may_be(count));
         if differ {
             self.run.warn("counters_differ", suite.offset, || {
+                let told = |count: Option<u64>, one, many| match count {
+                    Some(count) => words::plain(&words::counted(count, one, many)),
+                    None => format!("no {many}"),
+                };
                 format!(
-                    "suite {:?} declares {} tests and {} failures and errors; {tests} and {broken} are there",
+                    "suite {:?} declares {} and {}; {tests} and {broken} are there",
                     suite.name,
-                    declared.tests.map_or("no".to_owned(), |count| count.to_string()),
-                    declared_broken.map_or("no".to_owned(), |count| count.to_string()),
+                    told(declared.tests, "test", "tests"),
+                    told(declared_broken, "failure or error", "failures and errors"),
                 )
             });
         }

@@ -198,10 +198,11 @@ fn the_gate_passes_within_its_limits_and_fails_beyond_them_with_a_summary() {
         served.json(&["gate", "--min", "pass_ratio=0.9", "--max", "defect_leakage=1", "--summary", "summary.md"], 20);
     assert_eq!(bad["error"]["code"], "gate_failed");
     let message = bad["error"]["message"].as_str().unwrap();
-    assert!(message.contains("pass_ratio is 0.5 (1 of 2), demanded is at least 0.9"), "{message}");
+    assert!(message.contains("pass_ratio is 50.0 % (1 of 2), demanded is at least 90 %"), "{message}");
     assert!(message.contains("defect_leakage has no data"), "{message}");
     let summary = std::fs::read_to_string(served.directory.path().join("summary.md")).unwrap();
-    assert!(summary.contains("qastack gate: failed") && summary.contains("`pass_ratio`"), "{summary}");
+    assert!(summary.contains("qastack gate: failed"), "{summary}");
+    assert!(summary.contains("| ❌ | `pass_ratio` | 50.0 % (1 of 2) | at least 90 % |"), "{summary}");
 }
 
 #[test]
@@ -258,12 +259,20 @@ fn explain_tells_the_runs_behind_a_figure_in_words() {
     );
     served.write("second.xml", &report(&[&passed("pays")]));
     for (file, attempt) in [("first.xml", "1"), ("second.xml", "2")] {
-        let run = ["--run", "ci-1", "--commit", "abc", "--attempt", attempt];
+        let run = ["--run", "ci-1", "--commit", "abc", "--attempt", attempt, "--job", "unit", "--branch", "main"];
         served.json(&[&["push", "--token-file", "token", file], &run[..]].concat(), 0);
     }
     let explained = served.command(&["explain", "flake_rate"]);
     let words = String::from_utf8_lossy(&explained.stdout).into_owned();
-    assert!(words.starts_with("flake_rate = 0.5\n  1.0 / 2.0, window 14 days\n"), "{words}");
-    assert!(words.contains("cart › pays") && words.contains("failed in run ci-1 attempt 1 on abc"), "{words}");
+    assert!(words.starts_with("flake_rate = 50.0 % (1 of 2 decided tests), 14 days, "), "{words}");
+    assert!(words.contains("cart › pays") && words.contains("failed in run ci-1 attempt 1 (unit) on abc"), "{words}");
+    assert!(words.contains("run ci-1 attempt 1 (unit) on main, abc: 2 tests: 1 passed, 1 failed\n"), "{words}");
+    let by_series = served.command(&["explain", "qa-flake-ratio"]);
+    assert_eq!(String::from_utf8_lossy(&by_series.stdout), words);
+    let nothing = served.command(&["explain", "open_defects"]);
+    assert!(String::from_utf8_lossy(&nothing.stdout).starts_with("open_defects = no data, as of now\n"), "{nothing:?}");
+    let unknown = served.json(&["explain", "flakerate"], 2);
+    assert_eq!(unknown["error"]["message"], "there is no figure `flakerate`");
+    assert!(unknown["error"]["hint"].as_str().unwrap().starts_with("Did you mean flake_rate? "), "{unknown:#}");
     served.json(&["explain", "colour"], 2);
 }

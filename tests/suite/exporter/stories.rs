@@ -248,7 +248,9 @@ fn an_outage_is_held_out_and_says_so_and_one_failure_less_is_a_result() {
         (&"1".into(), &1.0.into())
     );
     let words = served.command(&["explain", "flake_rate"]);
-    assert!(String::from_utf8_lossy(&words.stdout).contains("held out as an outage: run 1"), "{words:?}");
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    let held_out = words.lines().find(|line| line.contains("held out as an outage: run 1 attempt 1")).unwrap();
+    assert!(held_out.ends_with(" UTC"), "the run is told with its time: {words}");
     // 15 of 20 are less than 80 %: that is a result, however bad.
     push(&served, &[], &[&["bad-day.xml"][..], &of_run("3")].concat());
     assert_eq!(flake_rate(&served), (15.0, 20.0));

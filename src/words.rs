@@ -1,7 +1,8 @@
-//! How the pages say things: figures, numbers, durations, days. The words are those of the dashboards and the API.
+//! How figures, numbers, durations and days are said, on the page and on the command line. The words are those of the
+//! dashboards and the API. It never decides anything and prints nothing.
 
-use crate::quality::{Day, Figure, FigureName, LeakageDenominator, Rules, Standing, Unit};
-use crate::reports::Outcome;
+use crate::quality::{Day, Figure, FigureName, LeakageDenominator, Standing, Unit};
+use crate::reports::{Counts, Outcome};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -63,6 +64,11 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A text for a terminal: with plain spaces, which are found by what looks for them.
+pub fn plain(text: &str) -> String {
+    text.replace('\u{a0}', " ")
+}
+
 /// A number of things, in the singular where it is one.
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{}\u{a0}{}", count(number), if number == 1 { one } else { many })
@@ -94,30 +100,74 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// What a figure is made of, in one line: `4 of 50 tests`.
-pub fn made_of(figure: &Figure, rules: &Rules) -> String {
+pub fn made_of(figure: &Figure, leakage: LeakageDenominator) -> String {
     let (some, all) = (figure.numerator.round() as u64, figure.denominator.round() as u64);
-    let share = |things: &str| format!("{} of {}\u{a0}{things}", count(some), count(all));
+    let share = |one: &str, many: &str| format!("{} of {}", count(some), counted(all, one, many));
     let over = |one: &str, many: &str| format!("over {}", counted(all, one, many));
     match figure.name {
-        FigureName::FlakeRate | FigureName::FlakyTests | FigureName::BrokenTests => share("decided tests"),
-        FigureName::NewTests => share("tests"),
+        FigureName::FlakeRate | FigureName::FlakyTests | FigureName::BrokenTests => {
+            share("decided test", "decided tests")
+        }
+        FigureName::NewTests => share("test", "tests"),
         FigureName::Tests => "seen, skipped or not".to_owned(),
-        FigureName::DefectLeakage => match rules.defects.denominator {
-            LeakageDenominator::Total => share("valid defects"),
+        FigureName::DefectLeakage => match leakage {
+            LeakageDenominator::Total => share("valid defect", "valid defects"),
             LeakageDenominator::PreRelease => {
                 format!("{} in production, {} before", count(some), count(all))
             }
         },
-        FigureName::RemovalEfficiency => share("valid defects"),
-        FigureName::OpenDefects => share("known defects"),
+        FigureName::RemovalEfficiency => share("valid defect", "valid defects"),
+        FigureName::OpenDefects => share("known defect", "known defects"),
         FigureName::OpenDefectAge => over("open defect", "open defects"),
-        FigureName::FlakyExecutionRatio | FigureName::PassRatio => share("decisive executions"),
-        FigureName::SkippedRatio => share("executions"),
+        FigureName::FlakyExecutionRatio | FigureName::PassRatio => share("decisive execution", "decisive executions"),
+        FigureName::SkippedRatio => share("execution", "executions"),
         FigureName::TestDurationP50 | FigureName::TestDurationP95 => over("execution", "executions"),
         FigureName::RunDurationP95 => over("report", "reports"),
         FigureName::RecoveryTime => over("recovery", "recoveries"),
-        FigureName::ChangeFailureRatio => share("deployments"),
+        FigureName::ChangeFailureRatio => share("deployment", "deployments"),
     }
+}
+
+/// What a figure is a share of, or was looked for in, by its unit alone: `2 of 10`, `of 10`, `over 10`; nothing where
+/// it would say nothing.
+pub fn out_of(name: FigureName, numerator: f64, denominator: f64) -> Option<String> {
+    let (some, all) = (count(numerator.round() as u64), count(denominator.round() as u64));
+    match name.unit() {
+        Unit::Ratio => Some(format!("{some} of {all}")),
+        Unit::Count if name == FigureName::Tests => None,
+        Unit::Count => Some(format!("of {all}")),
+        Unit::Seconds => Some(format!("over {all}")),
+    }
+}
+
+/// How many more of the things behind a figure there are than are shown: `3 more tests`.
+pub fn left_out(name: FigureName, number: u64) -> String {
+    let (one, many) = match name {
+        FigureName::DefectLeakage
+        | FigureName::RemovalEfficiency
+        | FigureName::OpenDefects
+        | FigureName::OpenDefectAge => ("more defect", "more defects"),
+        FigureName::RecoveryTime => ("more recovery", "more recoveries"),
+        FigureName::ChangeFailureRatio => ("more deployment", "more deployments"),
+        _ => ("more test", "more tests"),
+    };
+    counted(number, one, many)
+}
+
+/// What a report or a run holds: `5 tests: 3 passed (1 of them flaky), 1 failed, 1 error`.
+pub fn tally(counts: &Counts, flaky: u64) -> String {
+    let Counts { tests, passed, failed, errors, skipped } = *counts;
+    let mut text = format!("{}: {} passed", counted(tests, "test", "tests"), count(passed));
+    if flaky > 0 {
+        text.push_str(&format!(" ({} of them flaky)", count(flaky)));
+    }
+    let errors_word = if errors == 1 { "error" } else { "errors" };
+    for (number, word) in [(failed, "failed"), (errors, errors_word), (skipped, "skipped")] {
+        if number > 0 {
+            text.push_str(&format!(", {} {word}", count(number)));
+        }
+    }
+    text
 }
 
 /// A figure's window: `14 days, Nov 11 to Nov 24`.
@@ -219,6 +269,30 @@ mod tests {
         assert_eq!(told.map(|text| text.replace('\u{a0}', " ")), expected.map(str::to_owned));
         assert_eq!(bytes(1_536).replace('\u{a0}', " "), "1.5 KiB");
         assert_eq!(percent(0.08).replace('\u{a0}', " "), "8.0 %");
+    }
+
+    #[test]
+    fn a_figure_is_told_with_what_it_is_made_of() {
+        let told = |name, numerator, denominator, leakage| {
+            let figure = Figure { name, value: Some(0.0), numerator, denominator, window_days: 14 };
+            plain(&made_of(&figure, leakage))
+        };
+        let total = LeakageDenominator::Total;
+        assert_eq!(told(FigureName::ChangeFailureRatio, 0.0, 1.0, total), "0 of 1 deployment");
+        assert_eq!(told(FigureName::FlakeRate, 2.0, 10.0, total), "2 of 10 decided tests");
+        assert_eq!(told(FigureName::RunDurationP95, 1.0, 1.0, total), "over 1 report");
+        let before = LeakageDenominator::PreRelease;
+        assert_eq!(told(FigureName::DefectLeakage, 1.0, 3.0, before), "1 in production, 3 before");
+    }
+
+    #[test]
+    fn one_thing_is_told_in_the_singular_and_flaky_tests_are_among_those_that_passed() {
+        let counts = Counts { tests: 5, passed: 3, failed: 1, errors: 1, skipped: 0 };
+        assert_eq!(plain(&tally(&counts, 1)), "5 tests: 3 passed (1 of them flaky), 1 failed, 1 error");
+        let one = Counts { tests: 1, passed: 1, failed: 0, errors: 0, skipped: 0 };
+        assert_eq!(plain(&tally(&one, 0)), "1 test: 1 passed");
+        let two = Counts { tests: 1_003, passed: 1_000, failed: 0, errors: 2, skipped: 1 };
+        assert_eq!(plain(&tally(&two, 0)), "1,003 tests: 1,000 passed, 2 errors, 1 skipped");
     }
 
     #[test]

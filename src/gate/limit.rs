@@ -1,0 +1,89 @@
+//! A limit as it is typed, `FIGURE=NUMBER`, and what no figure can be.
+
+use crate::quality::{FigureName, Unit};
+use std::str::FromStr;
+
+/// `FIGURE=NUMBER` as typed: `flake_rate=0.1`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// The figure.
+    pub figure: FigureName,
+    /// The limit.
+    pub value: f64,
+}
+
+impl Limit {
+    /// A limit of the figure with this word.
+    ///
+    /// # Errors
+    /// There is no such figure, or it can never be that much; in words.
+    pub fn new(figure: &str, value: f64) -> Result<Self, String> {
+        let figure = FigureName::meant(figure).map_err(|unknown| {
+            let hint = unknown.hint();
+            format!("{unknown}. {}", hint.trim_end_matches('.'))
+        })?;
+        if figure.unit() == Unit::Ratio && !(0.0..=1.0).contains(&value) {
+            let meant =
+                if (1.0..=100.0).contains(&value) { format!("; did you mean {value}%?") } else { String::new() };
+            let word = figure.word();
+            return Err(format!("{word} is a share, from 0 to 1 or from 0% to 100%, and {value} is none{meant}"));
+        }
+        Ok(Self { figure, value })
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not FIGURE=NUMBER, such as flake_rate=0.1");
+        let (figure, value) = text.split_once('=').ok_or_else(expected)?;
+        let value = number(value).filter(|_| !figure.trim().is_empty()).ok_or_else(expected)?;
+        Self::new(figure.trim(), value)
+    }
+}
+
+/// A number or a percentage: `0.1` and `10%` are the same.
+pub fn number(text: &str) -> Option<f64> {
+    let (number, scale) = match text.trim().strip_suffix('%') {
+        Some(percent) => (percent, 100.0),
+        None => (text, 1.0),
+    };
+    let value: f64 = number.trim().parse().ok()?;
+    value.is_finite().then_some(value / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_figure_and_a_number_or_a_percentage() {
+        let limit = Limit { figure: FigureName::FlakeRate, value: 0.1 };
+        for text in ["flake_rate=0.1", " flake-rate = 10 % ", "qa_flake_ratio=10%"] {
+            assert_eq!(text.parse(), Ok(limit.clone()), "{text}");
+        }
+        for text in ["flake_rate", "=1", "flake_rate=", "flake_rate=x", "flake_rate=NaN", "flake_rate=inf"] {
+            assert!(text.parse::<Limit>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_that_none_can_be_is_refused_and_counts_and_durations_may_be_anything() {
+        let refused = "flake_rate=10".parse::<Limit>().unwrap_err();
+        assert_eq!(refused, "flake_rate is a share, from 0 to 1 or from 0% to 100%, and 10 is none; did you mean 10%?");
+        assert!(!"pass_ratio=500".parse::<Limit>().unwrap_err().contains("did you mean"));
+        for text in ["flake_rate=101%", "pass_ratio=-1", "defect_leakage=1.01"] {
+            assert!(text.parse::<Limit>().is_err(), "{text}");
+        }
+        for text in ["flake_rate=100%", "flake_rate=0", "tests=100", "run_duration_p95=900"] {
+            assert!(text.parse::<Limit>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_figure_that_there_is_not_is_told_with_the_one_that_was_meant() {
+        let refused = "flak_rate=1".parse::<Limit>().unwrap_err();
+        assert!(refused.starts_with("there is no figure `flak_rate`. Did you mean flake_rate? The"), "{refused}");
+    }
+}
