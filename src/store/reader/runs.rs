@@ -22,9 +22,12 @@ impl Reader<'_> {
     pub fn runs(&self, project: &str, query: &RunQuery) -> Result<Vec<RunSummary>, StoreError> {
         let project = self.project_id(project)?;
         let of_branch = if query.branch.is_some() { "branch = ?2" } else { "?2 IS NULL" };
+        let mut known = self.connection.prepare_cached("SELECT 1 FROM run WHERE id = ?1")?;
         let before = match query.before {
-            Some(_) => "(at, id) < (SELECT at, id FROM run WHERE id = ?3)",
             None => "?3 IS NULL",
+            Some(before) if known.exists([before])? => "(at, id) < (SELECT at, id FROM run WHERE id = ?3)",
+            // One that went meanwhile, or a number that no run can have: all that came before it.
+            Some(_) => "id < ?3",
         };
         let mut statement = self.connection.prepare_cached(&format!(
             "{RUN} WHERE project_id = ?1 AND {of_branch} AND {before} ORDER BY at DESC, id DESC LIMIT ?4"
