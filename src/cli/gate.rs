@@ -88,9 +88,11 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
         }
     }
     let trouble = of_project.sample.then_some("only sample data is there, and no gate passes on it");
+    let note = held_out(&client, project, arguments.branches().branch.as_deref()).await;
+    answer.warnings.extend(note.clone());
     if let Some(path) = arguments.summary.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         // The verdict is what a job waits for; a page that cannot be written must not hide it.
-        let written = append(path, &markdown(project, trouble, &checks));
+        let written = append(path, &markdown(project, trouble, note.as_deref(), &checks));
         let warning = |cause| format!("the summary {} is not written: {cause}", path.display());
         answer.warnings.extend(written.err().map(warning));
     }
@@ -199,6 +201,22 @@ async fn figures(client: &Client, project: &str, branch: Option<&str>) -> Result
     });
     let readings = Readings { whose, figures: figures.collect() };
     Ok(Asked { sample: document["sample"] == true, readings })
+}
+
+/// Whether the newest run, of this branch where it has any, is in no figure: what was judged is older than it then.
+async fn held_out(client: &Client, project: &str, branch: Option<&str>) -> Option<String> {
+    let newest = async |branch: Option<&str>| {
+        let mut url = client.url(&["api", "v1", "projects", project, "runs"]);
+        url.query_pairs_mut().append_pair("limit", "1").extend_pairs(branch.map(|branch| ("branch", branch)));
+        list(&client.get(url).await.ok()?).next().cloned()
+    };
+    let run = match newest(branch).await {
+        None if branch.is_some() => newest(None).await?,
+        run => run?,
+    };
+    let is_held_out = run["held_out_reports"].as_u64().is_some_and(|reports| reports > 0);
+    let name = run["run"].as_str().map_or_else(|| format!("number {}", run["id"]), str::to_owned);
+    is_held_out.then(|| format!("the newest run, {name}, is in no figure: almost all of it failed, as in an outage"))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -298,7 +298,7 @@ mod tests {
         let is = readings(&[(FigureName::FlakeRate, Some(0.08))]);
         let mut checks = vec![one(Bound::Max, "flake_rate=0.1", &is, None), one(Bound::Min, "tests=1", &is, None)];
         checks.extend(not_compared(&[demand(Bound::MaxIncrease, "flake_rate=1%")], "`a|b` is its own base"));
-        insta::assert_snapshot!(markdown("we`b", None, &checks), @r"
+        insta::assert_snapshot!(markdown("we`b", None, None, &checks), @r"
         ## qastack gate: failed
 
         Project `web`
@@ -310,6 +310,6 @@ mod tests {
         | ➖ | `flake_rate` | not compared: ab is its own base | at most 1 percentage point more than on the base branch |
         ");
         checks.retain(|check| check.passed != Some(false));
-        assert!(markdown("web", None, &checks).starts_with("## qastack gate: passed"));
+        assert!(markdown("web", None, None, &checks).starts_with("## qastack gate: passed"));
     }
 }

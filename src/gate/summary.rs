@@ -4,13 +4,16 @@ use super::{Check, demanded, told};
 use std::fmt::Write;
 
 /// The verdict as a table.
-pub fn markdown(project: &str, trouble: Option<&str>, checks: &[Check]) -> String {
+pub fn markdown(project: &str, trouble: Option<&str>, note: Option<&str>, checks: &[Check]) -> String {
     let passed = trouble.is_none() && checks.iter().all(|check| check.passed != Some(false));
     let mut page = format!("## qastack gate: {}\n\n", if passed { "passed" } else { "failed" });
     // Writing into a String cannot fail.
     let _ = writeln!(page, "Project `{}`\n", harmless(project));
     if let Some(trouble) = trouble {
         let _ = writeln!(page, "**{trouble}**\n");
+    }
+    if let Some(note) = note {
+        let _ = writeln!(page, "⚠️ {}\n", harmless(note));
     }
     if !checks.is_empty() {
         page.push_str("| | figure | value | demanded |\n|---|---|---:|---|\n");

@@ -251,6 +251,12 @@ fn an_outage_is_held_out_and_says_so_and_one_failure_less_is_a_result() {
     let words = String::from_utf8_lossy(&words.stdout).into_owned();
     let held_out = words.lines().find(|line| line.contains("held out as an outage: run 1 attempt 1")).unwrap();
     assert!(held_out.ends_with(" UTC"), "the run is told with its time: {words}");
+    // Who asks for a verdict is told that the newest run is not in it.
+    push(&served, &[], &[&["outage.xml"][..], &of_run("9")].concat());
+    let gate = served.json(&["gate", "--min", "pass_ratio=95%", "--summary", "summary.md"], 0);
+    assert!(gate["warnings"].to_string().contains("the newest run, 9, is in no figure"), "{gate}");
+    let summary = std::fs::read_to_string(served.directory.path().join("summary.md")).unwrap();
+    assert!(summary.contains("⚠️ the newest run, 9, is in no figure"), "{summary}");
     // 15 of 20 are less than 80 %: that is a result, however bad.
     push(&served, &[], &[&["bad-day.xml"][..], &of_run("3")].concat());
     assert_eq!(flake_rate(&served), (15.0, 20.0));
