@@ -136,7 +136,7 @@ const TABLE: &[Row] = &[
         Unit::Ratio,
         "tests with a flaky execution and a pass / tests with a decisive outcome; a flaky execution passed only after \
          a failed attempt of its own run, or failed on code (same tree, else same commit; same environment and \
-         variant) on which the same test passed in another report; skipped executions never count",
+         variant) on which the same test passed in another run or when the failed ones were tried again; skipped executions never count",
     ),
     (
         FigureName::DefectLeakage,

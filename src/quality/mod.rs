@@ -10,7 +10,7 @@
 //! The definitions of the two figures that everything else explains:
 //!
 //! * A *flaky execution* passed only after a failed attempt of its own run, or failed on code (same tree, else
-//!   same commit, in the same environment and variant) on which the same test passed in another report.
+//!   same commit, in the same environment and variant) on which the same test passed in another run or when the failed ones were tried again.
 //! * `flake_rate` = tests with a flaky execution and a pass in the window / tests with a decisive outcome in the
 //!   window. Skipped executions are in neither. A test that only fails is broken, not flaky.
 //! * `defect_leakage` = valid production defects / (valid production + valid pre-release defects) by the day
