@@ -105,9 +105,9 @@ impl Junit<'_> {
         Ok(case)
     }
 
-    /// A result of the case says more than a word that is not known.
+    /// A result of the case says more than a word that is not known, and a number is no word.
     fn unknown_status(&mut self, word: &str, attributes: &mut Attributes<'_>, results: &Results, tag: &Tag<'_>) {
-        if results.main.is_none() {
+        if results.main.is_none() && word.contains(char::is_alphabetic) {
             attributes.status = attributes.status.max(Some(self.run.outcome(word, tag.offset)));
         } else {
             self.run

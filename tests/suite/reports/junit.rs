@@ -297,6 +297,13 @@ fn a_case_inside_a_case_is_a_test_of_its_own_and_is_told() {
 }
 
 #[test]
+fn a_status_that_is_a_number_says_nothing_and_is_told() {
+    let run = run("<testsuite name='s'><testcase name='a' status='200'/>\
+         <testcase name='b' status='500'><failure message='m'/></testcase></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 1, 0, 0, 0], vec!["status_unknown"; 2]));
+}
+
+#[test]
 fn parameters_that_look_random_stay_apart_where_one_report_has_several_of_them() {
     let names = |cases: &str| -> Vec<String> {
         let run = run(format!("<testsuites>{cases}</testsuites>"));
