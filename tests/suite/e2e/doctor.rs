@@ -89,7 +89,7 @@ fn a_stack_that_runs_is_well_and_its_bundle_holds_no_secret() {
     // Five wrong passwords would lock the user out: four looks make four attempts, and the right one is still taken.
     std::fs::write(stack.directory().join("wrong"), "not-it").expect("a password file");
     for _ in 0..4 {
-        let mut command = stack.command(&["doctor", "--bundle", "wrong.tar.zst", "--json"]);
+        let mut command = stack.command(&["doctor", "--bundle", "wrong.tar.zst", "--force", "--json"]);
         let finished = super::stack::finish({
             command.env("QASTACK_GRAFANA__ADMIN_PASSWORD_FILE", "wrong");
             command
@@ -100,6 +100,8 @@ fn a_stack_that_runs_is_well_and_its_bundle_holds_no_secret() {
         assert!(find(&data, "data source").is_none(), "nothing is asked after a refusal: {data:#}");
     }
     assert_eq!(check(&stack.json(&["doctor"], 0)["data"], "login")["verdict"], "ok");
+    let kept = stack.json(&["doctor", "--bundle", "wrong.tar.zst"], 9)["error"]["message"].take();
+    assert_eq!(kept, "wrong.tar.zst exists");
 
     docker(&["kill", &stack.container("prometheus")]);
     let data = stack.json(&["doctor"], 3)["data"].take();
