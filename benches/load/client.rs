@@ -114,6 +114,12 @@ impl Client {
     /// Sends a request and reads the whole answer. Gives its status and how long it took.
     pub fn ask(&mut self, head: &str, body: &[u8]) -> (u16, Duration) {
         let started = Instant::now();
+        self.send(head, body);
+        (self.receive(), started.elapsed())
+    }
+
+    /// Sends a request.
+    pub fn send(&mut self, head: &str, body: &[u8]) {
         let stream = self.stream.get_or_insert_with(|| {
             let stream = TcpStream::connect(&self.address).unwrap();
             stream.set_nodelay(true).unwrap();
@@ -124,6 +130,11 @@ impl Client {
         request.extend_from_slice(head.as_bytes());
         request.extend_from_slice(body);
         stream.get_mut().write_all(&request).unwrap();
+    }
+
+    /// Reads the whole answer to the request that was sent last. Gives its status.
+    pub fn receive(&mut self) -> u16 {
+        let stream = self.stream.as_mut().unwrap();
         let (mut status, mut length, mut line) = (0, None, String::new());
         loop {
             line.clear();
@@ -149,7 +160,7 @@ impl Client {
                 self.stream = None;
             }
         }
-        (status, started.elapsed())
+        status
     }
 
     pub fn get(&mut self, path: &str) -> Duration {
