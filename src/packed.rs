@@ -1,14 +1,29 @@
-//! Files that may be packed with gzip or zstd: known by how they begin, never by their name.
+//! What may be packed with gzip or zstd: known by how it begins, never by its name.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
-/// How files of gzip begin.
-pub const GZIP: &[u8] = b"\x1f\x8b";
+/// With what something is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packed {
+    /// With gzip.
+    Gzip,
+    /// With zstd.
+    Zstd,
+}
 
-/// How files of zstd begin.
-pub const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+/// As many bytes tell with what something is packed.
+const HEAD: u64 = 4;
+
+/// With what something is packed that begins like this; nothing where it is not.
+pub fn by(head: &[u8]) -> Option<Packed> {
+    match head {
+        [0x1f, 0x8b, ..] => Some(Packed::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packed::Zstd),
+        _ => None,
+    }
+}
 
 /// A file's content, unpacked as it is read.
 ///
@@ -16,15 +31,14 @@ pub const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// The file cannot be read.
 pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = File::open(path)?;
-    let mut head = Vec::with_capacity(ZSTD.len());
-    file.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head)?;
-    let is_packed_by = |magic| head.starts_with(magic);
-    let (gzip, zstd) = (is_packed_by(GZIP), is_packed_by(ZSTD));
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD).read_to_end(&mut head)?;
+    let packed = by(&head);
     let whole = Cursor::new(head).chain(BufReader::new(file));
-    Ok(match (gzip, zstd) {
-        (true, _) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        (_, true) => Box::new(zstd::Decoder::with_buffer(BufReader::new(whole))?),
-        _ => Box::new(whole),
+    Ok(match packed {
+        Some(Packed::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        Some(Packed::Zstd) => Box::new(zstd::Decoder::with_buffer(BufReader::new(whole))?),
+        None => Box::new(whole),
     })
 }
 

@@ -92,7 +92,7 @@ fn rate_kept(address: &str) -> f64 {
     f64::from(count) / started.elapsed().as_secs_f64()
 }
 
-/// Answers a second that 8 clients get of `/metrics` in a second and a half, each of them the most that it gets.
+/// Answers a second that 8 clients get of `/metrics` in a second and a half.
 fn rate(address: &str, fresh: bool) -> f64 {
     let started = Instant::now();
     let end = started + Duration::from_millis(1500);

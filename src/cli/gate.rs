@@ -60,7 +60,8 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
     }
     let (compared, absolute): (Vec<Demand>, Vec<Demand>) =
         demands.into_iter().partition(|demand| demand.bound.compares());
-    let branches = if compared.is_empty() { Branches::default() } else { arguments.branches() };
+    let known = arguments.branches();
+    let branches = if compared.is_empty() { Branches::default() } else { known.clone() };
     // The settings hold for every job, also for one that has no base; whoever types a flag wants an answer.
     if let Err(unknown) = branches.pair()
         && !branches.are_the_same()
@@ -88,7 +89,7 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
         }
     }
     let trouble = of_project.sample.then_some("only sample data is there, and no gate passes on it");
-    let note = held_out(&client, project, arguments.branches().branch.as_deref()).await;
+    let note = held_out(&client, project, known.branch.as_deref()).await;
     answer.warnings.extend(note.clone());
     if let Some(path) = arguments.summary.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         // The verdict is what a job waits for; a page that cannot be written must not hide it.
@@ -147,7 +148,7 @@ impl GateArgs {
 }
 
 /// Which branch is compared with which.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Branches {
     branch: Option<String>,
     base: Option<String>,

@@ -5,6 +5,7 @@
 //! own. It must never know what the bytes mean.
 
 use super::problem::Problem;
+use crate::packed::{self, Packed};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
@@ -89,12 +90,12 @@ impl Packing {
         })
     }
 
-    /// What the bytes themselves say by their first four.
+    /// What the bytes themselves say.
     pub fn sniff(bytes: &[u8]) -> Self {
-        match bytes {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            _ => Self::Plain,
+        match packed::by(bytes) {
+            Some(Packed::Gzip) => Self::Gzip,
+            Some(Packed::Zstd) => Self::Zstd,
+            None => Self::Plain,
         }
     }
 }

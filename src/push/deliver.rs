@@ -73,8 +73,7 @@ impl Parcel {
     pub fn pack(file: &Path, bytes: Vec<u8>, project: &str, meta: &RunMeta) -> io::Result<Self> {
         let key = idempotency_key(project, meta, &bytes);
         // What is packed already goes as it is: the exporter knows it by its first bytes.
-        let packed =
-            bytes.len() >= WORTH_PACKING && ![packed::GZIP, packed::ZSTD].iter().any(|magic| bytes.starts_with(magic));
+        let packed = bytes.len() >= WORTH_PACKING && packed::by(&bytes).is_none();
         let bytes = if packed { zstd::encode_all(&bytes[..], 3)? } else { bytes };
         let label = Label {
             file: file.display().to_string(),

@@ -31,7 +31,7 @@ const DOUBTFUL: &[(&str, &str)] = &[
     // Moments to a part of a second: nobody types these, clocks do.
     (r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}[.,]\d+(Z|[+-]\d{2}:?\d{2})?", MARK),
     // Temporary directories, as programs make them.
-    (r"/tmp/(?:tmp[\w.-]{4,}|pytest-[\w.-]+|[\w.-]*\d{3}[\w.-]*)", "/tmp/*"),
+    (r"/tmp/(?:tmp[A-Za-z0-9_.-]{4,}|pytest-[A-Za-z0-9_.-]+|[A-Za-z0-9_.-]*[0-9]{3}[A-Za-z0-9_.-]*)", "/tmp/*"),
 ];
 
 /// Rules for source files: the work space a CI system checks out into is not part of a file's name.
@@ -72,14 +72,16 @@ impl NameRules {
     /// # Errors
     /// A pattern that is no regular expression, or one that is too large.
     pub fn new<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<Self, BadNameRule> {
-        let own = own
-            .into_iter()
-            .map(|(pattern, replacement)| match Regex::new(pattern) {
-                Ok(regex) => Ok((regex, replacement.to_owned())),
-                Err(source) => Err(BadNameRule { pattern: pattern.to_owned(), source }),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { own, ..Self::default() })
+        Ok(Self { own: compiled(own)?, ..Self::default() })
+    }
+
+    /// Whether the user's rules can be used. Making the default ones takes milliseconds, and every command checks its
+    /// settings.
+    ///
+    /// # Errors
+    /// As for [`NameRules::new`].
+    pub fn check<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<(), BadNameRule> {
+        compiled(own).map(drop)
     }
 
     /// The name of a suite or a class without its random parts.
@@ -134,6 +136,14 @@ impl NameRules {
             Cow::Borrowed(file)
         }
     }
+}
+
+fn compiled<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<Vec<(Regex, String)>, BadNameRule> {
+    let rule = |(pattern, replacement): (&str, &str)| match Regex::new(pattern) {
+        Ok(regex) => Ok((regex, replacement.to_owned())),
+        Err(source) => Err(BadNameRule { pattern: pattern.to_owned(), source }),
+    };
+    own.into_iter().map(rule).collect()
 }
 
 impl Default for NameRules {

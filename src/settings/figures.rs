@@ -87,8 +87,19 @@ impl FiguresSettings {
     /// # Errors
     /// The path of the rules, and the one that is no regular expression.
     pub fn name_rules(&self) -> Result<NameRules, (&'static str, String)> {
-        let own = self.names.iter().map(|rule| (rule.pattern.as_str(), rule.replace.as_str()));
-        NameRules::new(own).map_err(|error| ("figures.names", error.to_string()))
+        NameRules::new(self.own_names()).map_err(|error| ("figures.names", error.to_string()))
+    }
+
+    /// Whether names can be read so.
+    ///
+    /// # Errors
+    /// As for [`Self::name_rules`].
+    pub fn check_names(&self) -> Result<(), (&'static str, String)> {
+        NameRules::check(self.own_names()).map_err(|error| ("figures.names", error.to_string()))
+    }
+
+    fn own_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(|rule| (rule.pattern.as_str(), rule.replace.as_str()))
     }
 }
 

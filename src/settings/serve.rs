@@ -201,7 +201,7 @@ impl ServeSettings {
             }
         }
         self.figures.rules().map_err(|(path, message)| Problem::new(path, message))?;
-        self.figures.name_rules().map_err(|(path, message)| Problem::new(path, message))?;
+        self.figures.check_names().map_err(|(path, message)| Problem::new(path, message))?;
         self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;
         self.history.check()?;
         let uploads = &self.uploads;

@@ -117,7 +117,8 @@ fn make(view: &View<'_>, name: FigureName) -> Result<Explain, StoreError> {
     let (project, now, rules) = (view.project.as_deref(), view.now, view.rules());
     let explanation = view.reader.explain(name, project, now, SHOWN)?;
     let trend = view.reader.trend(project, now, rules.flake_window_days.min(14) + 1)?;
-    let context = Context { project, now, rules, trend: &trend, held_out: explanation.held_out.len() as u64 };
+    let held_out = explanation.parts.get("held_out_reports").map_or(0, |reports| *reports as u64);
+    let context = Context { project, now, rules, trend: &trend, held_out };
     let tests = explanation.tests.iter().map(|test| {
         let reasons = test.events.iter().take(2).map(|event| Reason::of(&test.project, event));
         (test.project.clone(), TestRow::of(&test.project, &test.summary, 0.0), reasons.collect())
