@@ -30,12 +30,19 @@ pub fn by(head: &[u8]) -> Option<Packed> {
 /// # Errors
 /// The file cannot be read.
 pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
-    let mut file = File::open(path)?;
+    unpacked(File::open(path)?)
+}
+
+/// What is read there, unpacked as it is read.
+///
+/// # Errors
+/// It cannot be read.
+pub fn unpacked(mut packed: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let mut head = Vec::new();
-    file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    let packed = by(&head);
-    let whole = Cursor::new(head).chain(BufReader::new(file));
-    Ok(match packed {
+    packed.by_ref().take(HEAD).read_to_end(&mut head)?;
+    let packing = by(&head);
+    let whole = Cursor::new(head).chain(BufReader::new(packed));
+    Ok(match packing {
         Some(Packed::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
         Some(Packed::Zstd) => Box::new(zstd::Decoder::with_buffer(BufReader::new(whole))?),
         None => Box::new(whole),

@@ -6,10 +6,12 @@ use crate::exit_code::Code;
 use crate::output::Answer;
 use crate::packed;
 use crate::push::find::{Found, find};
+use crate::push::standard_input;
 use crate::reports::{Counts, Limits, TestRun, Unreadable, Warning, read};
 use crate::words;
 use clap::Args;
 use serde_json::json;
+use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
 
@@ -19,7 +21,7 @@ const MOST: u64 = 4 << 30;
 /// Read test reports and say what is in them, without sending them
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Files, globs and directories, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
+    /// Files, globs and directories, - for standard input, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
 }
@@ -28,6 +30,7 @@ pub async fn run(arguments: ValidateArgs, _context: &Context) -> Result<Answer> 
     let files = arguments.files;
     // Reading and parsing block; a thread of their own keeps Ctrl-C alive.
     tokio::task::spawn_blocking(move || match files.as_slice() {
+        [only] if only == standard_input::ARGUMENT => validate_standard_input(),
         [only] if !Path::new(only).is_dir() && !only.contains(['*', '?']) => validate(Path::new(only)),
         _ => Ok(validate_all(find(&files))),
     })
@@ -43,7 +46,8 @@ fn validate_all(found: Found) -> Answer {
         (name, Err(error))
     });
     let read = found.files.iter().map(|path| (path.display().to_string(), validate(path)));
-    for (file, answer) in missing.chain(read) {
+    let input = found.standard_input.then(|| (standard_input::NAME.to_owned(), validate_standard_input()));
+    for (file, answer) in missing.chain(read).chain(input) {
         let (answer, error) = match answer {
             Ok(Answer { verdict: None, data, text, warnings, .. }) => (Some((data, text, warnings)), None),
             Ok(Answer { verdict: Some(error), .. }) | Err(error) => (None, Some(error)),
@@ -72,7 +76,6 @@ fn validate_all(found: Found) -> Answer {
 
 fn validate(file: &Path) -> Result<Answer> {
     let shown = file.display();
-    let limits = Limits::default();
     let is_list = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     if is_list {
         return Err(Error::new(
@@ -81,13 +84,31 @@ fn validate(file: &Path) -> Result<Answer> {
         )
         .hint(format!("See what is in it with qastack import defects {shown} --dry-run.")));
     }
-    let mut bytes = Vec::new();
-    packed::open(file).and_then(|content| content.take(MOST).read_to_end(&mut bytes)).map_err(|cause| {
+    let bytes = packed::open(file).and_then(all_of).map_err(|cause| {
         Error::new(Code::ReportRejected, format!("cannot read {shown}: {cause}")).hint("Name a file that exists.")
     })?;
-    let run = read(&bytes, &limits).map_err(|unreadable| Error::from(unreadable).context(&shown))?;
+    validate_bytes(&shown, &bytes)
+}
+
+fn validate_standard_input() -> Result<Answer> {
+    standard_input::is_sent()?;
+    let bytes = packed::unpacked(std::io::stdin()).and_then(all_of).map_err(|cause| {
+        Error::new(Code::ReportRejected, format!("cannot read {}: {cause}", standard_input::NAME))
+            .hint("Name the report's file instead.")
+    })?;
+    validate_bytes(&standard_input::NAME, &bytes)
+}
+
+fn all_of(content: Box<dyn Read>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    content.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn validate_bytes(shown: &dyn Display, bytes: &[u8]) -> Result<Answer> {
+    let run = read(bytes, &Limits::default()).map_err(|unreadable| Error::from(unreadable).context(shown))?;
     // The exporter refuses it as well: a run without tests is nearly always a run that went wrong.
-    let verdict = run.executions.is_empty().then(|| Error::from(Unreadable::NoTests).context(&shown));
+    let verdict = run.executions.is_empty().then(|| Error::from(Unreadable::NoTests).context(shown));
     Ok(Answer {
         data: data(&run),
         text: if verdict.is_some() { String::new() } else { told(&run) },

@@ -2,6 +2,7 @@
 //!
 //! In a directory a file counts as a report by how its content begins, never by its name alone.
 
+use super::standard_input;
 use crate::packed;
 use crate::reports::{is_root, text_of};
 use globset::{GlobBuilder, GlobMatcher};
@@ -27,6 +28,8 @@ const HEAD: u64 = 64 * 1024;
 pub struct Found {
     /// The files, each once, in order.
     pub files: Vec<PathBuf>,
+    /// Whether standard input is meant, too.
+    pub standard_input: bool,
     /// Arguments that name nothing, each with what is wrong with it.
     pub missing: Vec<(String, &'static str)>,
 }
@@ -38,7 +41,7 @@ pub fn find(arguments: &[String]) -> Found {
     if arguments.is_empty() {
         files.extend(reports_below(Path::new(".")));
     }
-    for argument in arguments {
+    for argument in arguments.iter().filter(|argument| *argument != standard_input::ARGUMENT) {
         let path = Path::new(argument);
         let (found, otherwise) = if path.is_dir() {
             (reports_below(path), "there is no test report in this directory")
@@ -56,7 +59,8 @@ pub fn find(arguments: &[String]) -> Found {
         }
         files.extend(found);
     }
-    Found { files: files.into_iter().collect(), missing }
+    let standard_input = arguments.iter().any(|argument| argument == standard_input::ARGUMENT);
+    Found { files: files.into_iter().collect(), standard_input, missing }
 }
 
 fn reports_below(directory: &Path) -> Vec<PathBuf> {
@@ -215,6 +219,12 @@ mod tests {
     fn a_file_named_outright_is_taken_as_it_is_and_each_file_once() {
         let directory = directory(&[("a.xml", "no report")]);
         assert_eq!(names(&directory, &["a.xml", "a.xml", "*.xml"]).0, ["a.xml"]);
+    }
+
+    #[test]
+    fn a_dash_is_standard_input_and_no_file() {
+        let found = find(&["-".to_owned(), "-".to_owned()]);
+        assert_eq!(found, Found { standard_input: true, ..Found::default() });
     }
 
     #[test]

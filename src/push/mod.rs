@@ -11,3 +11,4 @@ pub mod find;
 pub mod git;
 pub mod patience;
 pub mod spool;
+pub mod standard_input;

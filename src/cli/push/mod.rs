@@ -13,10 +13,11 @@ use crate::push::attempts::run_of;
 use crate::push::backlog::{self, Backlog};
 use crate::push::ci::{self, Environment};
 use crate::push::deliver::{Kind, Parcel};
-use crate::push::find::find;
+use crate::push::find::{Found, find};
 use crate::push::git;
 use crate::push::patience::Patience;
 use crate::push::spool::{Bounds, Delivering, Spool};
+use crate::push::standard_input;
 use crate::settings::{Memory, Period};
 use crate::store::RunMeta;
 use answer::{Delivery, End, Sent};
@@ -29,7 +30,8 @@ use std::time::Duration;
 /// Send test reports and defect lists to the exporter
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// Files, globs and directories; without any, every report below the working directory. A .csv is a defect list
+    /// Files, globs and directories, - for standard input; without any, every report below the working directory. A .csv
+    /// is a defect list
     #[arg(value_name = "FILE")]
     files: Vec<String>,
     #[command(flatten)]
@@ -117,6 +119,13 @@ pub struct RunArgs {
     default_branch: Option<String>,
 }
 
+/// How the bytes are read of what has this name.
+type Reader = fn(&Path) -> std::io::Result<Vec<u8>>;
+
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
 /// Uploads that go side by side.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -143,7 +152,10 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
         return Ok(answer::of_flush(&push, backlog));
     }
     let found = find(&arguments.files);
-    if found.files.is_empty() && found.missing.is_empty() {
+    if found.standard_input {
+        standard_input::is_sent()?;
+    }
+    if found == Found::default() {
         return Err(Error::new(Code::Usage, "no test report is found below the working directory")
             .hint("Name the files, such as qastack push 'target/surefire-reports/*.xml'."));
     }
@@ -162,7 +174,9 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
         }
         Err(trouble) => (None, Backlog::with_warning(trouble.message())),
     };
-    let sending = found.files.iter().map(|path| push.deliver(path, &meta));
+    let files = found.files.iter().map(|path| (path.as_path(), read_file as Reader));
+    let input = found.standard_input.then_some((Path::new(standard_input::NAME), standard_input::read as Reader));
+    let sending = files.chain(input).map(|(path, reader)| push.deliver(path, reader, &meta));
     let sent: Vec<Delivery> = futures_util::stream::iter(sending).buffered(SIDE_BY_SIDE).collect().await;
     let dropped = push.trim(right);
     let sent = Sent { deliveries: missing.chain(sent).collect(), backlog, dropped };
@@ -203,10 +217,10 @@ impl Push {
         delivered.map_err(|cause| self.spool_trouble(&cause))
     }
 
-    async fn deliver(&self, path: &Path, meta: &RunMeta) -> Delivery {
+    async fn deliver(&self, path: &Path, reader: Reader, meta: &RunMeta) -> Delivery {
         let packing = tokio::task::spawn_blocking({
             let (path, project, meta) = (PathBuf::from(path), self.project.clone(), run_of(path, meta));
-            move || Parcel::pack(&path, std::fs::read(&path)?, &project, &meta)
+            move || Parcel::pack(&path, reader(&path)?, &project, &meta)
         });
         let end = match packing.await.map_err(std::io::Error::other).flatten() {
             Ok(parcel) => match self.patience.send(&parcel, &self.client).await {

@@ -21,6 +21,7 @@ mod program;
 mod retention;
 pub mod running;
 mod settings;
+mod standard_input;
 mod store;
 mod stories;
 mod web;
