@@ -1,7 +1,7 @@
 //! How figures, numbers, durations and days are said, on the page and on the command line. The words are those of the
 //! dashboards and the API. It never decides anything and prints nothing.
 
-use crate::quality::{Day, Figure, FigureName, LeakageDenominator, Standing, Unit};
+use crate::quality::{Day, Figure, FigureName, LeakageDenominator, Rules, Standing, Unit, Window};
 use crate::reports::{Counts, Outcome};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -254,6 +254,25 @@ pub fn not_counted_because(standing: Standing) -> Option<&'static str> {
     }
 }
 
+/// Why a run of this moment is in no figure of now, though it counts; nothing where it is in their window.
+pub fn outside_window(at: i64, now: i64, rules: &Rules) -> Option<String> {
+    let days = rules.flake_window_days;
+    let first = Window::ending(Day::of(now), days).first;
+    (Day::of(at) < first).then(|| {
+        let window = counted(u64::from(days), "day", "days");
+        plain(&format!(
+            "the run is of {}, before the window of {window} (figures.flake_window), which begins on {}: it is in no figure",
+            date(Day::of(at)),
+            date(first)
+        ))
+    })
+}
+
+/// A day of any year: `2026-11-24`.
+fn date(day: Day) -> String {
+    zoned(day.start()).strftime("%F").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +312,16 @@ mod tests {
         assert_eq!(plain(&tally(&one, 0)), "1 test: 1 passed");
         let two = Counts { tests: 1_003, passed: 1_000, failed: 0, errors: 2, skipped: 1 };
         assert_eq!(plain(&tally(&two, 0)), "1,003 tests: 1,000 passed, 2 errors, 1 skipped");
+    }
+
+    #[test]
+    fn what_lies_before_a_window_is_told_with_the_window() {
+        let now = Day(20_000).start() + 3_600;
+        let told = |day: i32| outside_window(Day(day).start(), now, &Rules::default());
+        assert_eq!(told(19_987), None);
+        let expected = "the run is of 2024-09-20, before the window of 14 days (figures.flake_window), which begins on \
+            2024-09-21: it is in no figure";
+        assert_eq!(told(19_986).as_deref(), Some(expected));
     }
 
     #[test]

@@ -261,6 +261,7 @@ impl Storing {
             flaky: row.get(7)?,
             new_tests: row.get(8)?,
             standing: applying.rules.standing(branch.as_deref(), row.get(10)?, sums),
+            at: row.get(14)?,
             received_at: row.get(11)?,
         };
         Ok((receipt, row.get(2)?))
@@ -322,6 +323,7 @@ impl Storing {
             flaky: new.report.flaky(),
             new_tests: new_tests.len() as u64,
             standing: applying.rules.standing(meta.branch.as_deref(), meta.attempt, sums),
+            at: *at,
             received_at: new.received_at,
         };
         let foldable = FoldableReport {
@@ -430,7 +432,8 @@ impl Storing {
 
 /// The columns of a receipt.
 const RECEIPT: &str = "SELECT r.id, r.run_id, r.content, r.passed, r.failed, r.errors, r.skipped, r.flaky, r.new_tests, \
-    run.branch, run.attempt, r.received_at, run.decisive, run.failed FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1";
+    run.branch, run.attempt, r.received_at, run.decisive, run.failed, r.at \
+    FROM report AS r JOIN run ON run.id = r.run_id WHERE r.project_id = ?1";
 
 /// Adds to what the reports of a run say together.
 fn add_to_run(connection: &Connection, run: i64, counts: Counts) -> Result<RunSums, StoreError> {

@@ -149,6 +149,8 @@ pub struct Receipt {
     pub new_tests: u64,
     /// Whether it counts in the figures.
     pub standing: Standing,
+    /// When its run was, in seconds since 1970: by it the report lies in a window or outside.
+    pub at: i64,
     /// When it was received, in seconds since 1970.
     pub received_at: i64,
 }

@@ -52,6 +52,7 @@ pub fn of_push(push: &Push, sent: Sent, strict: bool) -> Answer {
     let mut spooled: Vec<Refusal> = Vec::new();
     let spool = spool_data(push, &backlog, deliveries.iter().filter(|one| one.is_spooled()).count());
     tell_backlog(&backlog, &mut lines, &mut answer.warnings);
+    answer.warnings.extend(outside_window(&backlog, &deliveries));
     let standing = standing_of_runs(&deliveries);
     answer.warnings.extend(backlog.refused.iter().map(|(file, why)| format!("{file}, from the spool: {why}")));
     for Delivery { file, kind, end } in deliveries {
@@ -126,6 +127,7 @@ pub fn of_flush(push: &Push, backlog: Backlog) -> Answer {
     answer.data["spool"] = spool_data(push, &backlog, 0);
     let mut lines = Vec::new();
     tell_backlog(&backlog, &mut lines, &mut answer.warnings);
+    answer.warnings.extend(outside_window(&backlog, &[]));
     if lines.is_empty() && backlog.waiting == 0 && backlog.refused.is_empty() {
         lines.push("nothing waits in the spool for this exporter".to_owned());
     }
@@ -149,6 +151,30 @@ pub fn of_flush(push: &Push, backlog: Backlog) -> Answer {
         }
     };
     answer
+}
+
+/// What the exporter says of runs that are older than its figures' window. Many files are often of one run: they are told
+/// together.
+fn outside_window(backlog: &Backlog, deliveries: &[Delivery]) -> Vec<String> {
+    let stored = deliveries.iter().filter_map(|delivery| match &delivery.end {
+        End::Stored(receipt) => Some((&delivery.file, receipt)),
+        _ => None,
+    });
+    let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (file, receipt) in backlog.delivered.iter().map(|(file, receipt)| (file, receipt)).chain(stored) {
+        if let Some(text) = receipt["outside_window"].as_str() {
+            told.entry(text).or_default().push(file);
+        }
+    }
+    let warning = |(text, files): (&str, Vec<&str>)| match files.as_slice() {
+        [only] => format!("{only}: {text}"),
+        [first, others @ ..] => {
+            let others = words::counted(others.len() as u64, "more file", "more files");
+            format!("{first} and {}: {text}", words::plain(&others))
+        }
+        [] => text.to_owned(),
+    };
+    told.into_iter().map(warning).collect()
 }
 
 /// How each run stands by the newest of its reports: those before it were answered before all of the run was known.

@@ -6,9 +6,10 @@ use crate::exporter::Exporter;
 use crate::exporter::body::Sent;
 use crate::exporter::form::{self, FormFile};
 use crate::exporter::problem::Problem;
+use crate::quality::Rules;
 use crate::reports::{Counts, TestRun, Unreadable, Warning};
 use crate::store::{NewReport, Receipt, Rejection, RunMeta};
-use crate::words::not_counted_because;
+use crate::words::{not_counted_because, outside_window};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -43,6 +44,9 @@ pub struct ReportAnswer {
     /// Why the report is in no figure, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_out_because: Option<&'static str>,
+    /// That its run is older than the figures' window, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_window: Option<String>,
 }
 
 /// The answer to a form whose reports are stored.
@@ -111,8 +115,9 @@ pub async fn upload(
     exporter.real_input_arrived();
     let duplicate = receipts.iter().all(|receipt| receipt.duplicate);
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    let mut reports: Vec<ReportAnswer> =
-        receipts.into_iter().zip(told).map(|(receipt, told)| ReportAnswer::new(receipt, told)).collect();
+    let rules = &exporter.in_force().rules;
+    let answer = |(receipt, told)| ReportAnswer::new(receipt, told, received_at, rules);
+    let mut reports: Vec<ReportAnswer> = receipts.into_iter().zip(told).map(answer).collect();
     let answer = match reports.pop() {
         Some(only) if !is_form => UploadAnswer::Report(Box::new(only)),
         last => UploadAnswer::Form(FormAnswer::new(project, duplicate, reports.into_iter().chain(last).collect())),
@@ -124,9 +129,10 @@ pub async fn upload(
 type Told = (Option<String>, crate::reports::Format, Vec<Warning>, u64);
 
 impl ReportAnswer {
-    fn new(receipt: Receipt, (file, format, warnings, warnings_left_out): Told) -> Self {
+    fn new(receipt: Receipt, (file, format, warnings, warnings_left_out): Told, now: i64, rules: &Rules) -> Self {
         let held_out_because = not_counted_because(receipt.standing);
-        Self { file, receipt, format, warnings, warnings_left_out, held_out_because }
+        let outside_window = outside_window(receipt.at, now, rules);
+        Self { file, receipt, format, warnings, warnings_left_out, held_out_because, outside_window }
     }
 }
 

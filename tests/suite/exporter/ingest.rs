@@ -136,6 +136,23 @@ fn an_outage_is_held_out_and_says_so() {
 }
 
 #[test]
+fn a_run_that_is_older_than_the_window_is_stored_and_told_to_be_in_no_figure() {
+    let exporter = Running::start();
+    let at = |day: &str| format!("{REPORTS}?started_at={}", day.parse::<jiff::Timestamp>().unwrap().as_second());
+    let inside = json(&exporter.post(&at("2026-02-25T00:00:00Z"), &report(&[&passed("adds")])));
+    assert_eq!(inside.get("outside_window"), None, "{inside:#}");
+    let old = at("2026-02-24T23:59:59Z");
+    for duplicate in [false, true] {
+        let answer = json(&exporter.post(&old, &report(&[&passed("removes")])));
+        assert_eq!((&answer["standing"], &answer["duplicate"]), (&"counts".into(), &duplicate.into()));
+        let told = answer["outside_window"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+        assert!(told.contains("2026-02-24, before the window of 14 days (figures.flake_window)"), "{told}");
+        assert!(told.contains("begins on 2026-02-25"), "{told}");
+    }
+    assert_eq!(exporter.series("qa_executions{project=\"web\",branch=\"other\",outcome=\"passed\"}"), Some(1.0));
+}
+
+#[test]
 fn a_time_beyond_all_measure_harms_neither_the_lists_nor_a_restart() {
     let exporter = Running::start();
     for time in ["1e300", "9223372036854775807", "99999999999999999999"] {

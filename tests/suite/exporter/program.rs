@@ -106,6 +106,24 @@ fn serve_ends_well_on_sigterm_and_says_it_is_alive_before() {
 }
 
 #[test]
+fn push_warns_once_of_all_files_of_a_run_that_is_older_than_the_window() {
+    let served = Served::start();
+    for name in ["a.xml", "b.xml", "c.xml"] {
+        served.write(name, &report(&[&passed(name)]));
+    }
+    let push = |files: &[&str]| {
+        let old = ["push", "--token-file", "token", "--run", "7", "--started-at", "2020-01-31T08:00:00Z"];
+        served.json(&[&old[..], files].concat(), 0)["warnings"].clone()
+    };
+    let text = "the run is of 2020-01-31, before the window of 14 days (figures.flake_window), which begins on ";
+    let one = push(&["a.xml"]);
+    assert!(one[0].as_str().unwrap().starts_with(&format!("a.xml: {text}")), "{one:#}");
+    let three = push(&["a.xml", "b.xml", "c.xml"]);
+    assert_eq!(three.as_array().unwrap().len(), 1, "{three:#}");
+    assert!(three[0].as_str().unwrap().starts_with(&format!("a.xml and 2 more files: {text}")), "{three:#}");
+}
+
+#[test]
 fn push_sends_reports_and_defects_and_says_what_became_of_them() {
     let served = Served::start();
     served.write("junit.xml", &report(&[&passed("adds"), &passed("removes")]));
