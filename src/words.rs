@@ -268,6 +268,18 @@ pub fn outside_window(at: i64, now: i64, rules: &Rules) -> Option<String> {
     })
 }
 
+/// What is to be known of valid defects of which some are older than the window; nothing where none is.
+pub fn older_defects(older: u64, valid: u64, days: u64) -> Option<String> {
+    (older > 0).then(|| {
+        let (are, window) = (if older == 1 { "is" } else { "are" }, counted(days, "day", "days"));
+        plain(&format!(
+            "{} of {} {are} older than the window of {window} (figures.leakage_window) and not in defect_leakage",
+            count(older),
+            counted(valid, "valid defect", "valid defects")
+        ))
+    })
+}
+
 /// A day of any year: `2026-11-24`.
 fn date(day: Day) -> String {
     zoned(day.start()).strftime("%F").to_string()
@@ -322,6 +334,9 @@ mod tests {
         let expected = "the run is of 2024-09-20, before the window of 14 days (figures.flake_window), which begins on \
             2024-09-21: it is in no figure";
         assert_eq!(told(19_986).as_deref(), Some(expected));
+        assert_eq!(older_defects(0, 40, 90), None);
+        let expected = "1 of 40 valid defects is older than the window of 90 days (figures.leakage_window) and not in defect_leakage";
+        assert_eq!(older_defects(1, 40, 90).as_deref(), Some(expected));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::exit_code::Code;
 use crate::exporter::client::{Client, Upload};
 use crate::exporter::defect_list::{self, DefectList, FieldMap};
 use crate::output::Answer;
-use crate::quality::{Classification, Defect, DefectRule, DefectRules, Phase};
+use crate::quality::{Classification, Day, Defect, DefectRule, DefectRules, Phase, Window};
 use crate::words;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -68,6 +68,9 @@ impl FromStr for Pair {
 /// Defects that are sent at once; the exporter takes a list in one transaction.
 const AT_ONCE: usize = 20_000;
 
+/// The seconds of a day.
+const DAY: u64 = 86_400;
+
 /// Rows of the preview that are printed; JSON has all of them.
 const SHOWN: usize = 40;
 
@@ -90,6 +93,8 @@ pub async fn run(arguments: ImportArgs, context: &Context) -> Result<Answer> {
     import.has_mapped_columns()?;
     import.keep_only(&only)?;
     import.classify(&settings.figures.defects)?;
+    let window = settings.figures.leakage_window.as_duration().as_secs() / DAY;
+    import.look_for_older(now, u32::try_from(window).unwrap_or(u32::MAX));
     if import.defects.is_empty() {
         let entries = words::plain(&words::counted(import.others, "entry", "entries"));
         let message = format!("of {entries} none is a defect by {}", pairs(&only));
@@ -131,6 +136,8 @@ struct Import {
     warnings: Vec<String>,
     defects: Vec<Defect>,
     classes: Vec<Classification>,
+    /// How many valid defects are older than the window, and its days, by the settings here.
+    older: (u64, u64),
     places: HashMap<String, usize>,
     /// Entries that are no defects, as somebody said.
     others: u64,
@@ -210,6 +217,13 @@ impl Import {
         Ok(())
     }
 
+    fn look_for_older(&mut self, now: i64, window_days: u32) {
+        let first = Window::ending(Day::of(now), window_days).first;
+        let classified = self.defects.iter().zip(&self.classes);
+        let older = classified.filter(|(defect, class)| class.valid && Day::of(defect.created_at) < first).count();
+        self.older = (older as u64, u64::from(window_days));
+    }
+
     fn counted(&self) -> [u64; 3] {
         let mut counts = [0; 3];
         self.classes.iter().for_each(|class| counts[standing(class) as usize] += 1);
@@ -230,9 +244,10 @@ impl Import {
             };
             let url = client.url(&["api", "v1", "projects", project, "defects"]);
             let receipt = client.post(url, upload).await.map_err(|refusal| refusal.into_error(client.base()))?;
-            for name in ["added", "changed", "unchanged", "production", "pre_release", "invalid"] {
+            for name in ["added", "changed", "unchanged", "production", "pre_release", "invalid", "older_than_window"] {
                 *sums.entry(name).or_default() += receipt[name].as_u64().unwrap_or(0);
             }
+            sums.insert("window_days", receipt["window_days"].as_u64().unwrap_or(0));
         }
         Ok(sums)
     }
@@ -267,6 +282,12 @@ impl Import {
                 }
             }
         }
+        // What counts in the end are the exporter's rules.
+        let (older, window_days, valid) = match &sent {
+            Some(sums) => (sums["older_than_window"], sums["window_days"], sums["production"] + sums["pre_release"]),
+            None => (self.older.0, self.older.1, production + pre_release),
+        };
+        self.warnings.extend(words::older_defects(older, valid, window_days));
         let list = self.defects.iter().zip(&self.classes).map(|(defect, class)| {
             json!({
                 "key": defect.key,
@@ -283,6 +304,8 @@ impl Import {
                 "dry_run": sent.is_none(),
                 "files": self.files,
                 "counts": { "production": production, "pre_release": pre_release, "invalid": invalid, "no_defects": self.others },
+                "older_than_window": older,
+                "window_days": window_days,
                 "receipt": sent,
                 "defects": list.collect::<Vec<_>>(),
             }),

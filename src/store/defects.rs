@@ -4,7 +4,7 @@ use super::error::StoreError;
 use super::live::{Live, LiveProject};
 use super::model::{DefectReceipt, Deployment, NewDefects};
 use super::writer::{Applying, Work};
-use crate::quality::{CompiledRules, Day, Defect, Phase};
+use crate::quality::{CompiledRules, Day, Defect, Phase, Window};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
@@ -53,8 +53,11 @@ impl DefectsWork {
     }
 
     fn classify(&mut self, rules: &CompiledRules) {
+        self.receipt.window_days = rules.rules.leakage_window_days;
+        let window = Window::ending(Day::of(self.new.received_at), self.receipt.window_days);
         for defect in &self.new.defects {
             let class = rules.classify(defect);
+            self.receipt.older_than_window += u64::from(class.valid && Day::of(defect.created_at) < window.first);
             match (class.valid, class.phase) {
                 (false, _) => self.receipt.invalid += 1,
                 (true, Phase::Production) => self.receipt.production += 1,

@@ -183,6 +183,10 @@ pub struct DefectReceipt {
     pub pre_release: u64,
     /// Defects among them that do not count.
     pub invalid: u64,
+    /// Valid ones that were created before the window of the figures about defects.
+    pub older_than_window: u64,
+    /// The days of that window.
+    pub window_days: u32,
 }
 
 /// A deployment; the same key again replaces it.

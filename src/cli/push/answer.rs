@@ -66,6 +66,7 @@ pub fn of_push(push: &Push, sent: Sent, strict: bool) -> Answer {
                 }
                 lines.push(format!("{file}: {}", in_words(kind, &receipt)));
                 answer.warnings.extend(warnings(&file, &receipt));
+                answer.warnings.extend(older_defects(&file, &receipt));
                 entry["stored"] = true.into();
                 entry["receipt"] = receipt;
             }
@@ -259,6 +260,14 @@ fn in_words(kind: Kind, receipt: &Value) -> String {
         text.push_str(&format!(" (in no figure: {reason})"));
     }
     text
+}
+
+/// What the exporter says of defects that are older than its figures' window. An older exporter says nothing.
+fn older_defects(file: &str, receipt: &Value) -> Option<String> {
+    let number = |name: &str| receipt[name].as_u64().unwrap_or(0);
+    let valid = number("production") + number("pre_release");
+    let told = words::older_defects(number("older_than_window"), valid, number("window_days"))?;
+    Some(format!("{file}: {told}"))
 }
 
 fn warnings(file: &str, receipt: &Value) -> Vec<String> {

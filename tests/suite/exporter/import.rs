@@ -258,3 +258,26 @@ fn a_page_of_many_a_day_to_come_and_a_defect_opened_again_are_told_as_what_they_
     let open: Vec<_> = defects.as_array().unwrap().iter().map(|one| one["open"].clone()).collect();
     assert_eq!(open, [json!(true), json!(true), json!(false)], "{defects:#}");
 }
+
+#[test]
+fn defects_that_are_older_than_the_window_are_told_before_and_after_they_are_brought_in() {
+    let served = Served::start();
+    let today = jiff::Timestamp::now().strftime("%F");
+    served
+        .write("bugs.csv", &format!("key,environment,created\nA-1,qa,2020-02-01\nA-2,qa,{today}\nA-3,prod,{today}\n"));
+    let told = |arguments: &[&str]| {
+        let answer = served.json(&[arguments, &["--token-file", "token"]].concat(), 0);
+        (answer["data"]["older_than_window"].clone(), answer["warnings"].to_string())
+    };
+    let text = |days| format!("1 of 3 valid defects is older than the window of {days} days (figures.leakage_window)");
+    let (older, warnings) = told(&["import", "defects", "bugs.csv"]);
+    assert!(older == 1 && warnings.contains(&text(90)), "{older} {warnings}");
+    let (_, pushed) = told(&["push", "bugs.csv"]);
+    assert!(pushed.contains(&format!("bugs.csv: {}", text(90))), "{pushed}");
+    // The preview goes by the settings here.
+    served.write("qastack.yaml", "figures: { leakage_window: 7d }\n");
+    let (older, warnings) = told(&["import", "defects", "bugs.csv", "--dry-run"]);
+    assert!(older == 1 && warnings.contains(&text(7)), "{older} {warnings}");
+    served.write("qastack.yaml", "figures: { leakage_window: 3650d }\n");
+    assert_eq!(told(&["import", "defects", "bugs.csv", "--dry-run"]), (0.into(), "[]".to_owned()));
+}

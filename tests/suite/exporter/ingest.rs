@@ -217,6 +217,19 @@ fn defects_are_added_changed_and_classified() {
 }
 
 #[test]
+fn defects_that_are_older_than_the_window_are_counted_in_the_answer() {
+    let exporter = Running::with("figures: { leakage_window: 30d }\n");
+    // The window of 30 days begins on 2026-02-09; a defect that is not valid is in no figure anyway.
+    let list = "key,environment,resolution,created\nA-1,production,,2026-02-09\nA-2,qa,,2026-02-08\n\
+                A-3,production,,2025-02-08\nA-4,qa,duplicate,2025-02-08\n";
+    for _ in 0..2 {
+        let answer = json(&exporter.post(DEFECTS, list));
+        assert_eq!((&answer["older_than_window"], &answer["window_days"]), (&2.into(), &30.into()), "{answer:#}");
+    }
+    assert_eq!(exporter.series("defect_leakage"), Some(1.0));
+}
+
+#[test]
 fn a_list_that_is_none_is_refused_in_words() {
     let exporter = Running::start();
     for body in ["", "colour,size\nred,1\n", "key,created\nA,someday\n"] {
