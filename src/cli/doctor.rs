@@ -2,7 +2,7 @@
 
 use super::stack::{ChosenEngine, Why};
 use super::up::{Program, grafana_spec};
-use super::{Context, stack};
+use super::{Context, push, stack};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineInfo};
 use crate::error::{Error, Result};
@@ -10,6 +10,8 @@ use crate::exit_code::Code;
 use crate::lifecycle::doctor::{self, Bundle, Check, Evidence, Redactor, Verdict};
 use crate::lifecycle::{self, Cancel, Credentials, PortWishes, Up, UpOptions, WaitFor, event};
 use crate::output::{Answer, Style};
+use crate::push::backlog::reports;
+use crate::push::spool::{SENT_BY, Spool, Waits};
 use crate::secret::Secret;
 use crate::settings::{Loaded, StackSettings};
 use crate::stack::Names;
@@ -62,6 +64,7 @@ pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<Answer> {
             checks.extend(doctor::state_directory(&state, &settings.project));
         }
     }
+    checks.push(spool_check(push::spool_directory()));
     let info = match &engine {
         Ok(ChosenEngine::Docker(engine)) => Some(engine.info()),
         Ok(ChosenEngine::Embedded(engine, _)) => Some(engine.info()),
@@ -101,6 +104,23 @@ fn settings_check(loaded: Result<Loaded<StackSettings>>, context: &Context) -> (
             };
             let message = format!("{place}, {values}; the project is {}", loaded.settings.project);
             (Check::ok("settings", message), loaded)
+        }
+    }
+}
+
+/// Reports that wait: nobody sees them in the figures.
+fn spool_check(directory: PathBuf) -> Check {
+    let shown = directory.display().to_string();
+    match Spool::look(directory) {
+        Err(cause) => Check::warn(
+            "spool",
+            format!("{shown} cannot be read: {cause}"),
+            "Mend the directory's owner and permissions, or name another one in QASTACK_PUSH__SPOOL.",
+        ),
+        Ok(Waits { waiting: 0, .. }) => Check::ok("spool", format!("no report waits in {shown}")),
+        Ok(Waits { waiting, since, .. }) => {
+            let since = since.map_or_else(String::new, |since| format!(" since {since}"));
+            Check::warn("spool", format!("{}{since} in {shown}", reports(waiting)), SENT_BY)
         }
     }
 }

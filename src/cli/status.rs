@@ -1,12 +1,14 @@
 //! `qastack status`: what runs, whether it is well, and what it shows.
 
 use super::stack::ChosenEngine;
-use super::{Context, stack};
+use super::{Context, push, stack};
 use crate::engine::embedded::EmbeddedEngine;
 use crate::error::Result;
 use crate::lifecycle::{self, ServiceStatus, Shown, StatusReport};
 use crate::output::{Answer, Style};
 use crate::prometheus::TargetHealth;
+use crate::push::backlog::reports;
+use crate::push::spool::{SENT_BY, Spool, Waits};
 use crate::secret::Secret;
 use crate::stack::Names;
 use clap::Args;
@@ -38,12 +40,19 @@ pub async fn run(arguments: StatusArgs, context: &Context) -> Result<Answer> {
         }
         ChosenEngine::Embedded(engine, _) => {
             let token = || engine.read_admin_token().map(|admin_token| Shown { grafana_password: None, admin_token });
-            (lifecycle::embedded::status(&engine).await?, arguments.show_secrets.then(token).transpose()?)
+            (
+                lifecycle::embedded::status(&engine, &settings.project).await?,
+                arguments.show_secrets.then(token).transpose()?,
+            )
         }
     };
     let mut text = in_words(&report, context.output.style());
     let verdict = report.verdict();
     let mut data = serde_json::to_value(&report).unwrap_or_default();
+    // A spool that cannot be read is push's and doctor's to tell: the stack is as it is all the same.
+    let waits = Spool::look(push::spool_directory()).ok();
+    text += &waits.as_ref().map_or_else(String::new, |waits| spool(waits, context.output.style()));
+    data["spool"] = json!(waits);
     if let Some(shown) = shown {
         text += &secrets_in_words(&shown, &credentials.user);
         data["secrets"] = json!({
@@ -84,7 +93,8 @@ fn in_words(report: &StatusReport, style: Style) -> String {
     } else {
         target(report, style) + &data_source(report, style)
     };
-    let _ = write!(text, "\n{rest}{}", figures(report, style));
+    let project = format!("{:<14} {}\n", "project", report.project);
+    let _ = write!(text, "\n{project}{rest}{}", figures(report, style));
     text
 }
 
@@ -143,6 +153,16 @@ fn data_source(report: &StatusReport, style: Style) -> String {
 fn figures(report: &StatusReport, style: Style) -> String {
     let words = report.figures.map_or_else(|| "-".to_owned(), |figures| style.strong(&figures.in_words()));
     format!("{:<14} {words}\n", "figures")
+}
+
+/// Reports that a push could not deliver; nothing where none waits.
+fn spool(waits: &Waits, style: Style) -> String {
+    if waits.waiting == 0 {
+        return String::new();
+    }
+    let waiting = style.warning(&reports(waits.waiting));
+    let since = waits.since.map_or_else(String::new, |since| format!(" since {since}"));
+    format!("{:<14} {waiting}{since} in {}\n{:<14} {SENT_BY}\n", "spool", waits.directory.display(), "")
 }
 
 /// Seconds as people say them: the two largest units.

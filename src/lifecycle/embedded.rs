@@ -323,7 +323,7 @@ pub async fn stop(engine: &EmbeddedEngine) -> Result<()> {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub async fn status(engine: &EmbeddedEngine) -> Result<StatusReport> {
+pub async fn status(engine: &EmbeddedEngine, project: &str) -> Result<StatusReport> {
     let observed = engine.observe()?;
     let figures = match observed.record.as_ref().filter(|_| observed.state == EmbeddedState::Running) {
         Some(record) => Figures::ask(&reach::http_client()?, &reach::direct(engine.info(), record.listen)?).await,
@@ -338,6 +338,7 @@ pub async fn status(engine: &EmbeddedEngine) -> Result<StatusReport> {
         EmbeddedState::Running | EmbeddedState::Missing => {}
     }
     Ok(StatusReport {
+        project: project.to_owned(),
         engine: engine.info().kind,
         services: vec![service(engine, &observed, figures.is_some())],
         target: None,

@@ -104,6 +104,8 @@ pub struct DataSourceStatus {
 /// Everything `status` shows.
 #[derive(Debug, Serialize)]
 pub struct StatusReport {
+    /// The name of the stack.
+    pub project: String,
     /// `docker` or `embedded`.
     pub engine: &'static str,
     /// The services.
@@ -197,6 +199,7 @@ pub async fn status<E: Engine>(engine: &E, names: &Names, credentials: &Credenti
         observed.containers.iter().filter(|c| c.is_ours(project)).filter_map(ObservedContainer::published).collect();
     let notice = reach::notice(engine.info(), &published);
     let mut report = StatusReport {
+        project: project.to_owned(),
         engine: engine.info().kind,
         services,
         target: Some(target.0),

@@ -6,6 +6,7 @@
 
 use super::deliver::{Label, Parcel};
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -65,6 +66,20 @@ pub struct Waiting {
     /// The file's size.
     pub bytes: u64,
 }
+
+/// What waits in a spool, as the names of its files tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waits {
+    /// Where the spool is.
+    pub directory: PathBuf,
+    /// How many parcels wait.
+    pub waiting: usize,
+    /// When the oldest of them was pushed; none where none waits.
+    pub since: Option<Timestamp>,
+}
+
+/// What sends what waits.
+pub const SENT_BY: &str = "The next qastack push to their exporter delivers them first; so does qastack push --flush.";
 
 /// Why a parcel is put where nothing is delivered from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +144,17 @@ impl Spool {
         Ok(path)
     }
 
+    /// What waits in the spool of a directory. It costs one listing, whatever is in it.
+    ///
+    /// # Errors
+    /// The directory cannot be read; one that is not there holds nothing.
+    pub fn look(directory: PathBuf) -> io::Result<Waits> {
+        let parcels = files(&directory, PARCEL)?;
+        let since = parcels.iter().filter_map(|path| pushed_at(path)).min();
+        let since = since.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        Ok(Waits { directory, waiting: parcels.len(), since })
+    }
+
     /// The parcels that wait, the oldest first.
     ///
     /// # Errors
@@ -138,8 +164,7 @@ impl Spool {
         for path in self.files(PARCEL)? {
             // Another push may have delivered it meanwhile.
             let Ok(metadata) = fs::metadata(&path) else { continue };
-            let pushed_at = path.file_name().and_then(|name| name.to_str()?.split('-').next()?.parse().ok());
-            let (pushed_at, written_at) = (pushed_at.unwrap_or(0), metadata.modified().ok());
+            let (pushed_at, written_at) = (pushed_at(&path).unwrap_or(0), metadata.modified().ok());
             waiting.push(Waiting { pushed_at, written_at, path, bytes: metadata.len() });
         }
         waiting.sort();
@@ -216,13 +241,22 @@ impl Spool {
     }
 
     fn files(&self, extension: &str) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-        Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|is| is == extension)).collect())
+        files(&self.directory, extension)
     }
+}
+
+fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|is| is == extension)).collect())
+}
+
+/// When a parcel was pushed, as its file's name tells.
+fn pushed_at(path: &Path) -> Option<i64> {
+    path.file_name()?.to_str()?.split('-').next()?.parse().ok()
 }
 
 /// Reads a parcel back, with what is written on it.
@@ -345,6 +379,19 @@ mod tests {
         assert!(told[1].starts_with("first.xml is dropped") && told[1].ends_with("10000 bytes"), "{told:?}");
         assert_eq!(files(&spool), ["second.xml", "third.xml"]);
         assert_eq!(spool.trim(&right, now).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn the_names_of_the_files_alone_tell_how_many_wait_and_since_when() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = spool(&directory);
+        let look = || Spool::look(spool.directory().to_owned()).unwrap();
+        assert_eq!((look().waiting, look().since), (0, None), "no directory holds nothing");
+        for (file, at) in [("b.xml", 70), ("a.xml", 60)] {
+            let path = spool.keep(&parcel(file, file), "http://a/", at).unwrap();
+            fs::write(path, "torn").unwrap();
+        }
+        assert_eq!((look().waiting, look().since), (2, Timestamp::from_second(60).ok()));
     }
 
     #[test]

@@ -70,9 +70,20 @@ pub struct DeliveryArgs {
     spool_age: Period,
 }
 
+/// Where the spool is that nobody named.
+fn default_spool() -> PathBuf {
+    lifecycle::state_directory().join("spool")
+}
+
+/// The spool of a push that is told nothing by flags.
+pub fn spool_directory() -> PathBuf {
+    let named = std::env::var_os("QASTACK_PUSH__SPOOL").filter(|name| !name.is_empty());
+    named.map_or_else(default_spool, PathBuf::from)
+}
+
 impl DeliveryArgs {
     fn spool(&self) -> Spool {
-        let directory = self.spool.clone().unwrap_or_else(|| lifecycle::state_directory().join("spool"));
+        let directory = self.spool.clone().unwrap_or_else(default_spool);
         Spool::new(directory, Bounds { bytes: self.spool_size.bytes(), age: self.spool_age.as_duration() })
     }
 }

@@ -55,6 +55,35 @@ fn status_says_what_runs_and_what_an_engine_without_containers_has_not() {
 }
 
 #[test]
+fn status_and_doctor_tell_what_waits_in_the_spool_and_what_sends_it() {
+    let machine = Machine::new();
+    machine.json(&["up", "--project", "shop"], 0);
+    let status = || machine.json(&["status", "--project", "shop"], 0)["data"].take();
+    let doctor = || {
+        let checks = machine.json(&["doctor", "--project", "shop"], 0)["data"]["checks"].take();
+        checks.as_array().unwrap().iter().find(|check| check["name"] == "spool").unwrap().clone()
+    };
+    assert_eq!((&status()["project"], &status()["spool"]["waiting"]), (&json!("shop"), &json!(0)));
+    assert_eq!((&status()["spool"]["since"], &doctor()["verdict"]), (&Value::Null, &json!("ok")));
+    std::fs::write(machine.path("a.xml"), report(&[&passed("adds")])).unwrap();
+    let mut push = machine.command(&["push", "a.xml", "--patience", "0s", "--project", "shop"]);
+    let kept = push.env("QASTACK_URL", "http://127.0.0.1:1").env("QASTACK_TOKEN", "t").output().unwrap();
+    assert!(kept.status.success(), "{kept:?}");
+    let spool = status()["spool"].take();
+    assert_eq!(spool["waiting"], 1, "{spool:#}");
+    let since: jiff::Timestamp = spool["since"].as_str().unwrap().parse().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(since).as_secs() < 600, "{spool:#}");
+    let words = machine.run(&["status", "--project", "shop"]);
+    let words = String::from_utf8(words.stdout).unwrap();
+    assert!(words.contains("\nproject        shop\n"), "{words}");
+    assert!(words.contains(&format!("\nspool          1 report waits since {since} in ")), "{words}");
+    assert!(words.contains("qastack push --flush"), "{words}");
+    let check = doctor();
+    assert_eq!(check["verdict"], "warn", "{check:#}");
+    assert!(check["fix"].as_str().unwrap().contains("qastack push --flush"), "{check:#}");
+}
+
+#[test]
 fn a_project_remembers_that_it_runs_without_containers_and_says_so() {
     let machine = Machine::new();
     machine.json(&["up"], 0);
