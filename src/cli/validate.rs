@@ -138,7 +138,8 @@ fn data(run: &TestRun) -> serde_json::Value {
 fn told(run: &TestRun) -> String {
     let counts = run.counts();
     let mut text = format!("{}: {}", format_name(run), words::plain(&words::tally(&counts, run.flaky())));
-    if run.elements.tests != counts.tests {
+    // What failed outside of tests is no element, so that there may also be fewer of them.
+    if run.elements.tests > counts.tests {
         let elements = words::counted(run.elements.tests, "test case element is", "test case elements are");
         let tests = words::counted(counts.tests, "test", "tests");
         text.push_str(&words::plain(&format!("\nretries folded: {elements} {tests}")));

@@ -8,7 +8,7 @@ use super::json::{Loose, message, offset_of, text_in, unreadable, unreadable_tes
 use super::limits::Limits;
 use super::model::{Attempt, Attempts, Format, Outcome, TestRun};
 use super::names::NameRules;
-use super::run::{Record, RunBuilder};
+use super::run::{OUTSIDE, Outside, Record, RunBuilder, cut};
 use super::unreadable::Unreadable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -101,11 +101,13 @@ pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<Tes
     let run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
     let mut reader = Reader { run, text };
     for error in report.errors {
-        reader.run.warn("suite_error", offset_of(text, error), || {
-            let message =
-                serde_json::from_str::<ErrorMessage>(error.get()).map_or_else(|_| String::new(), |one| one.message);
-            format!("an error outside of every test: {}", message.lines().next().unwrap_or_default())
-        });
+        let message =
+            serde_json::from_str::<ErrorMessage>(error.get()).map_or_else(|_| String::new(), |one| one.message);
+        let line = message.lines().next().unwrap_or_default().to_owned();
+        let message = Some(cut(&message, limits.kept_text).to_owned());
+        let offset = offset_of(text, error);
+        let outside = Outside { suite: "", class: "", name: OUTSIDE, offset, message };
+        reader.run.add_outside(outside, || format!("an error outside of every test: {line}"))?;
     }
     for suite in &report.suites {
         reader.suite(suite, &suite.title, "")?;

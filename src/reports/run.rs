@@ -31,6 +31,20 @@ pub(crate) struct Record<'a> {
     pub reported_start: Option<String>,
 }
 
+/// A failure outside of every test: of a suite's set-up or clean-up, or of a whole run.
+pub(crate) struct Outside<'a> {
+    pub suite: &'a str,
+    pub class: &'a str,
+    /// What names it, as [`OUTSIDE`] where nothing does.
+    pub name: &'a str,
+    /// Where it stands in the text, for its warning.
+    pub offset: usize,
+    pub message: Option<String>,
+}
+
+/// Names what failed outside of tests, as `go-junit-report` names what failed of a package.
+pub(crate) const OUTSIDE: &str = "[failed outside of tests]";
+
 /// Stands where a test has no name. It says nothing of its position, which another test would have in the next run.
 pub(crate) const NO_NAME: &str = "(no name)";
 
@@ -138,12 +152,41 @@ impl<'r> RunBuilder<'r> {
     }
 
     /// Adds a record: as a test of its own, or folded into the one before it of the same name.
-    pub fn add(&mut self, mut record: Record<'_>) -> Result<(), Unreadable> {
+    pub fn add(&mut self, record: Record<'_>) -> Result<(), Unreadable> {
         self.run.elements.add(record.element);
         if self.run.elements.tests > self.limits.cases {
             let line = self.lines.of(record.offset);
             return Err(Unreadable::TooManyCases { line, limit: self.limits.cases });
         }
+        self.put(record)
+    }
+
+    /// Adds a failure outside of every test as a test that ended with an error, with a warning: a run that failed must
+    /// not look like one in which all is well. It is no element, since no test case stands there.
+    pub fn add_outside(&mut self, outside: Outside<'_>, told: impl FnOnce() -> String) -> Result<(), Unreadable> {
+        let Outside { suite, class, name, offset, message } = outside;
+        // They must not be without end, though they are no elements.
+        if self.run.executions.len() as u64 >= self.limits.cases {
+            return Err(Unreadable::TooManyCases { line: self.lines.of(offset), limit: self.limits.cases });
+        }
+        self.warn("suite_error", offset, told);
+        let message = message.filter(|text| !text.is_empty());
+        self.put(Record {
+            suite,
+            class,
+            name: name.into(),
+            file: None,
+            variant: "",
+            offset,
+            element: Outcome::Error,
+            outcome: Outcome::Error,
+            attempts: Attempt::new(Outcome::Error, None, None, message).into(),
+            duration: None,
+            reported_start: None,
+        })
+    }
+
+    fn put(&mut self, mut record: Record<'_>) -> Result<(), Unreadable> {
         if record.name.is_empty() {
             self.warn("name_missing", record.offset, || "a test case has no name".to_owned());
             record.name = NO_NAME.into();
@@ -155,6 +198,8 @@ impl<'r> RunBuilder<'r> {
         let executions = &self.run.executions;
         let further = self.places.note(&record.name, executions.len(), |known| executions[known].test == test);
         match further {
+            // What failed at one place is one error; each has its warning.
+            Some(_) if record.name == OUTSIDE => {}
             // Two tests without a name are hardly one that was tried again.
             Some(index) if self.repeats == Repeats::Rows || record.name == NO_NAME => self.fold_row(index, record),
             Some(index) => self.fold(index, record.outcome, record.attempts, record.duration, record.offset),
@@ -175,7 +220,7 @@ impl<'r> RunBuilder<'r> {
 
     /// The run, read to its end.
     pub fn finish(mut self) -> TestRun {
-        if self.run.elements.tests == 0 {
+        if self.run.executions.is_empty() {
             self.warn("no_tests", usize::MAX, || "there is no test case in this report".to_owned());
         }
         self.keep_parameters();

@@ -7,7 +7,7 @@ use crate::reports::durations::{clock_time, seconds};
 use crate::reports::limits::Limits;
 use crate::reports::model::{Attempt, Format, Outcome, TestRun};
 use crate::reports::names::NameRules;
-use crate::reports::run::{Record, RunBuilder};
+use crate::reports::run::{OUTSIDE, Outside, Record, RunBuilder};
 use crate::reports::unreadable::Unreadable;
 use crate::reports::xml::{Tag, Token, Xml};
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ pub(super) fn read<'a>(
     let run = RunBuilder::new(format, text, limits, names);
     let mut reader = Reader { xml: second, run, format, classes, summary: trx::Summary::default(), outside: 0 };
     while !matches!(reader.next_element(&Place::default())?, Next::End) {}
-    reader.tell_summary();
+    reader.tell_summary()?;
     Ok(reader.run.finish())
 }
 
@@ -47,7 +47,7 @@ struct Reader<'a> {
     format: Format,
     classes: HashMap<String, trx::Class>,
     summary: trx::Summary,
-    /// Failures outside of every test that were told.
+    /// Failures outside of every test.
     outside: u64,
 }
 
@@ -124,7 +124,7 @@ impl Reader<'_> {
                 let start = attributes.start.or_else(|| place.start.clone());
                 self.children(&Place { suite, start, ..Place::default() })
             }
-            "errors" => self.environment_errors(),
+            "errors" => self.environment_errors(place),
             _ => self.xml.skip(),
         }
     }
@@ -144,15 +144,18 @@ impl Reader<'_> {
     }
 
     /// xUnit's errors of fixtures and clean-up stand outside of every test.
-    fn environment_errors(&mut self) -> Result<(), Unreadable> {
+    fn environment_errors(&mut self, place: &Place) -> Result<(), Unreadable> {
         loop {
             match self.xml.next()? {
                 Token::Open(tag) => {
                     let name = self.attributes(&tag)?.name;
-                    self.tell_outside(tag.offset, || {
-                        format!("an error outside of every test, in {name:?}: it is not counted")
-                    });
-                    self.xml.skip()?;
+                    let mut budget = self.run.limits().kept_text;
+                    let message = Some(self.xml.text(&mut budget)?);
+                    let class = base_name(&name);
+                    let outside = Outside { suite: &place.suite, class, name: OUTSIDE, offset: tag.offset, message };
+                    self.fail_outside(outside, || {
+                        format!("an error outside of every test, in {name:?}: it counts as an error")
+                    })?;
                 }
                 Token::Text(_) => {}
                 Token::Close | Token::End => return Ok(()),
@@ -160,9 +163,9 @@ impl Reader<'_> {
         }
     }
 
-    fn tell_outside(&mut self, offset: usize, text: impl FnOnce() -> String) {
+    fn fail_outside(&mut self, outside: Outside<'_>, told: impl FnOnce() -> String) -> Result<(), Unreadable> {
         self.outside += 1;
-        self.run.warn("suite_error", offset, text);
+        self.run.add_outside(outside, told)
     }
 
     /// How many tests have failed so far, in whichever way.
@@ -177,20 +180,23 @@ impl Reader<'_> {
         let failure = self.failure(place)?;
         let outcome = self.outcome(&attributes, tag.offset);
         // A data-driven or an ordered test of TRX sums up the results inside it: those are the tests.
-        if self.run.elements().tests > before {
-            if outcome.is_failure() && self.broken() == broken {
-                self.tell_outside(tag.offset, || {
-                    format!("{:?} failed, but no test in it did: it is not counted", attributes.name)
-                });
-            }
+        let sums_up = self.run.elements().tests > before;
+        if sums_up && !(outcome.is_failure() && self.broken() == broken) {
             return Ok(());
         }
-        let duration = self.duration(&attributes, tag.offset);
+        let duration = if sums_up { None } else { self.duration(&attributes, tag.offset) };
         let start = attributes.start.take();
         let (suite, class) = match self.classes.get(&*attributes.id) {
             Some(class) => (class.assembly.as_str(), Cow::Borrowed(class.name.as_str())),
             None => (place.suite.as_str(), attributes.class(place)),
         };
+        if sums_up {
+            self.outside += 1;
+            let (name, message) = (&*attributes.name, failure.message);
+            return self.run.add_outside(Outside { suite, class: &class, name, offset: tag.offset, message }, || {
+                format!("{name:?} failed, but no test in it did: it counts as an error")
+            });
+        }
         self.run.add(Record {
             suite,
             class: &class,

@@ -2,7 +2,7 @@
 
 use super::{Attributes, Place, Reader, base_name};
 use crate::reports::model::{Attempt, Outcome};
-use crate::reports::run::Record;
+use crate::reports::run::{OUTSIDE, Outside, Record};
 use crate::reports::unreadable::Unreadable;
 use crate::reports::xml::{Tag, Token};
 
@@ -42,10 +42,17 @@ impl Reader<'_> {
         if let Some((true, text)) = failure
             && (attributes.site == "TearDown" || attributes.site != "Child" && !explained)
         {
-            let line = text.lines().next().unwrap_or_default();
-            self.tell_outside(tag.offset, || {
-                format!("{:?} failed outside of its tests: it is not counted: {line}", attributes.name)
-            });
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            let suite = if inner.suite.is_empty() { base_name(&attributes.name) } else { &inner.suite };
+            // That of its tests, which have the arguments of a fixture in it; an assembly has none.
+            let class = match (&*attributes.class, &*attributes.full_name) {
+                (class, "") | (class @ "", _) => class,
+                (_, full_name) => full_name,
+            };
+            let outside = Outside { suite, class, name: OUTSIDE, offset: tag.offset, message: Some(text) };
+            self.fail_outside(outside, || {
+                format!("{:?} failed outside of its tests: it counts as an error: {line}", attributes.name)
+            })?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{Place, Reader, base_name};
 use crate::reports::limits::Limits;
 use crate::reports::model::Outcome;
-use crate::reports::run::cut;
+use crate::reports::run::{OUTSIDE, Outside, cut};
 use crate::reports::unreadable::Unreadable;
 use crate::reports::words;
 use crate::reports::xml::{Tag, Token, Xml};
@@ -73,21 +73,29 @@ impl Reader<'_> {
     }
 
     /// Tells what of the run's failure no test explains.
-    pub(super) fn tell_summary(&mut self) {
+    pub(super) fn tell_summary(&mut self) -> Result<(), Unreadable> {
         let Summary { failed, errors } = std::mem::take(&mut self.summary);
         let tests_failed = self.broken() > 0;
         for (offset, text) in errors {
             // xUnit.net's adapter says each failed test here again, and the test platform its exit code for that.
             let of_tests = text.ends_with("[FAIL]") || text.starts_with("Exit code indicates failure: '2'");
             if !(of_tests && tests_failed) {
-                let line = text.lines().next().unwrap_or_default();
-                self.tell_outside(offset, || format!("an error outside of every test: {line}"));
+                let line = text.lines().next().unwrap_or_default().to_owned();
+                self.fail_outside(of_run(offset, Some(text)), || format!("an error outside of every test: {line}"))?;
             }
         }
         if let Some((offset, word)) = failed.filter(|_| !tests_failed && self.outside == 0) {
-            self.tell_outside(offset, || format!("the run ended as {word:?}, but no test did: it is not counted"));
+            self.fail_outside(of_run(offset, None), || {
+                format!("the run ended as {word:?}, but no test did: it counts as an error")
+            })?;
         }
+        Ok(())
     }
+}
+
+/// A failure of the run itself.
+fn of_run(offset: usize, message: Option<String>) -> Outside<'static> {
+    Outside { suite: "", class: "", name: OUTSIDE, offset, message }
 }
 
 fn is_failure(outcome: &str) -> bool {

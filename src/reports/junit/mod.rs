@@ -8,7 +8,7 @@ use super::durations::seconds;
 use super::limits::Limits;
 use super::model::{Counts, Format, TestRun};
 use super::names::NameRules;
-use super::run::{Repeats, RunBuilder};
+use super::run::{OUTSIDE, Outside, Repeats, RunBuilder};
 use super::unreadable::Unreadable;
 use super::xml::{Tag, Token, Xml};
 use crate::words;
@@ -131,15 +131,30 @@ impl Junit<'_> {
             "testcase" => self.case(tag, suite),
             "testsuite" | "testsuites" => self.suite(tag, suite),
             "properties" => self.properties(),
-            name @ ("failure" | "error") => {
-                let name = name.to_owned();
-                self.run.warn("suite_error", tag.offset, || {
-                    format!("<{name}> outside of every test case, in suite {:?}: it is not counted", suite.name)
-                });
-                self.xml.skip()
-            }
+            "failure" | "error" => self.failed_outside(tag, suite),
             _ => self.xml.skip(),
         }
+    }
+
+    /// A suite may fail by itself, as by its clean-up.
+    fn failed_outside(&mut self, tag: &Tag<'_>, suite: &Suite) -> Result<(), Unreadable> {
+        let mut message = String::new();
+        self.xml.attributes(tag, |key, value| {
+            if key == "message" {
+                message = value.into_owned();
+            }
+        })?;
+        let mut budget = self.run.limits().kept_text;
+        let text = self.xml.text(&mut budget)?;
+        if message.is_empty() {
+            message = text;
+        }
+        let message = Some(message);
+        let outside = Outside { suite: &suite.name, class: "", name: OUTSIDE, offset: tag.offset, message };
+        let element = tag.name();
+        self.run.add_outside(outside, || {
+            format!("<{element}> outside of every test case, in suite {:?}: it counts as an error", suite.name)
+        })
     }
 
     /// Properties tell which producer wrote the suite, and so what a repeated record means.

@@ -153,6 +153,21 @@ fn a_run_that_is_older_than_the_window_is_stored_and_told_to_be_in_no_figure() {
 }
 
 #[test]
+fn a_run_whose_tests_passed_and_which_failed_by_itself_is_not_green() {
+    let exporter = Running::start();
+    let crashed = "<TestRun><Results><UnitTestResult testName='a' outcome='Passed'/></Results><ResultSummary \
+                   outcome='Failed'><RunInfos><RunInfo outcome='Error'><Text>Test host process crashed</Text></RunInfo>\
+                   </RunInfos></ResultSummary></TestRun>";
+    let answer = json(&exporter.post(REPORTS, crashed));
+    assert_eq!((&answer["counts"]["passed"], &answer["counts"]["errors"]), (&1.into(), &1.into()), "{answer:#}");
+    assert_eq!(answer["warnings"][0]["code"], "suite_error");
+    assert_eq!(exporter.series("qa_pass_ratio{project=\"web\"}"), Some(0.5));
+    assert_eq!(exporter.series("qa_runs_total{project=\"web\",branch=\"other\",outcome=\"failed\"}"), Some(1.0));
+    let page = exporter.get(&format!("/projects/web/runs/{}", answer["run"])).body;
+    assert!(page.contains("[failed outside of tests]") && page.contains("Test host process crashed"), "{page}");
+}
+
+#[test]
 fn a_time_beyond_all_measure_harms_neither_the_lists_nor_a_restart() {
     let exporter = Running::start();
     for time in ["1e300", "9223372036854775807", "99999999999999999999"] {

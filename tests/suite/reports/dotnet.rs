@@ -3,6 +3,9 @@
 use super::{folded, run, test, words};
 use qastack::reports::Outcome;
 
+/// What names a failure that is no test's.
+const OUTSIDE: &str = "[failed outside of tests]";
+
 #[test]
 fn fixtures_of_one_class_with_different_arguments_are_different_tests() {
     let fixture = |arguments: &str, full_name: &str, result: &str| {
@@ -85,14 +88,15 @@ fn every_kind_of_trx_result_counts_and_what_sums_others_up_does_not() {
 }
 
 #[test]
-fn a_trx_result_that_failed_although_all_inside_it_passed_is_told() {
+fn a_trx_result_that_failed_although_all_inside_it_passed_is_an_error() {
     let run = run("<TestRun><Results><TestResultAggregation testName='o' outcome='Failed'><InnerResults>\
          <UnitTestResult testName='a' outcome='Passed'/></InnerResults></TestResultAggregation></Results></TestRun>");
-    assert_eq!((folded(&run), words(&run)), ([1, 1, 0, 0, 0, 0], vec!["suite_error"]));
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 0, 1, 0, 0], vec!["suite_error"]));
+    assert_eq!((test(&run, "o").outcome, run.elements.tests), (Outcome::Error, 1));
 }
 
 #[test]
-fn what_fails_outside_of_the_tests_of_a_trx_report_is_told_wherever_the_summary_stands() {
+fn what_fails_outside_of_the_tests_of_a_trx_report_is_an_error_wherever_the_summary_stands() {
     let results = |outcome: &str| format!("<Results><UnitTestResult testName='a' outcome='{outcome}'/></Results>");
     let summary = |outcome: &str, info: &str, text: &str| {
         format!(
@@ -111,14 +115,14 @@ fn what_fails_outside_of_the_tests_of_a_trx_report_is_told_wherever_the_summary_
         ([&repeated, &failed], vec![]),
         (
             [&summary("Failed", "Warning", "w"), &passed],
-            vec!["the run ended as \"Failed\", but no test did: it is not counted"],
+            vec!["the run ended as \"Failed\", but no test did: it counts as an error"],
         ),
         ([&failed, &summary("Failed", "Warning", "w")], vec![]),
         ([&passed, &summary("Completed", "Warning", "a test was skipped")], vec![]),
     ] {
         let run = run(["<TestRun>", parts[0], parts[1], "</TestRun>"].concat());
         assert_eq!(run.warnings.iter().map(|warning| warning.text.as_str()).collect::<Vec<_>>(), told, "{parts:?}");
-        assert_eq!(run.elements.tests, 1);
+        assert_eq!((run.elements.tests, run.counts().errors), (1, told.len() as u64), "{parts:?}");
     }
 }
 
@@ -136,11 +140,11 @@ fn an_nunit_suite_that_cannot_be_run_is_an_error_where_none_of_its_tests_is_ther
 }
 
 #[test]
-fn what_fails_in_an_nunit_suite_outside_of_its_tests_is_told_once() {
+fn what_fails_in_an_nunit_suite_outside_of_its_tests_is_an_error_and_told_once() {
     let suite = |site: &str, message: &str, result: &str| {
         run(format!(
             "<test-run><test-suite type='Assembly' name='a.dll' site='Child'><failure><message>One or more child tests had \
-             errors</message></failure>\n<test-suite type='TestFixture' name='A' {site}><failure><message>{message}\
+             errors</message></failure>\n<test-suite type='TestFixture' name='A(1)' fullname='My.A(1)' classname='My.A' {site}><failure><message>{message}\
              </message></failure><test-case name='t' classname='My.A' result='{result}'/></test-suite></test-suite></test-run>"
         ))
     };
@@ -156,8 +160,39 @@ fn what_fails_in_an_nunit_suite_outside_of_its_tests_is_told_once() {
     ] {
         let run = suite(site, message, result);
         assert_eq!(words(&run), if told { vec!["suite_error"] } else { vec![] }, "{site} {message} {result}");
-        assert!(!told || run.warnings[0].text.ends_with("boom") && run.warnings[0].line == 2, "{run:?}");
+        assert_eq!((run.elements.tests, run.counts().errors), (1, u64::from(told)), "{site} {message} {result}");
+        if told {
+            assert!(run.warnings[0].text.ends_with("boom") && run.warnings[0].line == 2, "{run:?}");
+            let outside = test(&run, OUTSIDE);
+            assert_eq!((&*outside.test.suite, &*outside.test.class), ("a.dll", "My.A(1)"));
+            assert_eq!(outside.attempts[0].message(), Some(message));
+        }
     }
+}
+
+#[test]
+fn what_fails_of_a_run_at_one_place_is_one_error_with_all_its_warnings_and_needs_no_test() {
+    let info = |text| format!("<RunInfo outcome='Error'><Text>{text}</Text></RunInfo>");
+    let infos = ["The test run was aborted.", "Test host process crashed"].map(info).concat();
+    let crash = format!("<ResultSummary outcome='Failed'><RunInfos>{infos}</RunInfos></ResultSummary>");
+    for (results, tests) in [("", 1), ("<Results><UnitTestResult testName='a' outcome='Passed'/></Results>", 2)] {
+        let run = run(format!("<TestRun>{results}{crash}</TestRun>"));
+        assert_eq!((folded(&run), words(&run)), ([tests, tests - 1, 0, 1, 0, 0], vec!["suite_error"; 2]));
+        assert_eq!(test(&run, OUTSIDE).attempts[0].message(), Some("The test run was aborted."));
+    }
+    let cleanup = |class| {
+        format!("<error type='test-class-cleanup' name='{class}'><failure><message>boom</message></failure></error>")
+    };
+    let run = run(format!(
+        "<assemblies><assembly name='/x/a.dll'><errors>{}{}</errors><collection><test name='t' type='My.A' \
+         result='Pass'/></collection></assembly></assemblies>",
+        cleanup("My.A"),
+        cleanup("My.B")
+    ));
+    assert_eq!((folded(&run), words(&run)), ([3, 1, 0, 2, 0, 0], vec!["suite_error"; 2]));
+    let outside = &run.executions[0];
+    assert_eq!((&*outside.test.class, &*outside.test.name), ("My.A", OUTSIDE));
+    assert_eq!(outside.attempts[0].message(), Some("boom"));
 }
 
 #[test]

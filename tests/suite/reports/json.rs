@@ -1,6 +1,6 @@
 //! CTRF, Playwright JSON and `go test -json`: retries, repeated records, words for how a test ended.
 
-use super::{folded, run, words};
+use super::{folded, run, test, words};
 
 #[test]
 fn a_test_that_stands_twice_in_a_format_with_retries_of_its_own_has_ended_as_the_worst_of_them() {
@@ -54,4 +54,14 @@ fn the_word_of_a_reporter_decides_whether_a_test_was_flaky() {
             .flaky()
     };
     assert_eq!([playwright(""), playwright(r#","results":[]"#)], [1, 1]);
+}
+
+#[test]
+fn an_error_of_playwright_outside_of_every_test_is_an_error_of_the_run() {
+    let run = run(r#"{"config":{},"errors":[{"message":"Error: a worker\nat line 1"},{"stack":"no message"}],
+        "suites":[{"title":"a.spec.ts","specs":[{"title":"t","tests":[{"status":"expected"}]}]}]}"#);
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 0, 1, 0, 0], vec!["suite_error"; 2]));
+    let outside = test(&run, "[failed outside of tests]");
+    assert_eq!(outside.attempts[0].message(), Some("Error: a worker\nat line 1"));
+    assert_eq!(run.warnings[0].text, "an error outside of every test: Error: a worker");
 }

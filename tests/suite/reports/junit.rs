@@ -256,9 +256,12 @@ fn cases_without_a_name_are_one_test_wherever_they_stand_and_no_retries() {
 }
 
 #[test]
-fn a_failure_outside_of_every_case_is_said() {
+fn a_failure_outside_of_every_case_is_an_error() {
     let run = run("<testsuite name='s'><testcase name='a'/><error message='broke'/></testsuite>");
-    assert_eq!((folded(&run), words(&run)), ([1, 1, 0, 0, 0, 0], vec!["suite_error"]));
+    assert_eq!((folded(&run), words(&run)), ([2, 1, 0, 1, 0, 0], vec!["suite_error"]));
+    let outside = &run.executions[1];
+    assert_eq!((&*outside.test.suite, &*outside.test.name), ("s", "[failed outside of tests]"));
+    assert_eq!((outside.attempts[0].message(), run.elements.tests), (Some("broke"), 1));
 }
 
 #[test]
