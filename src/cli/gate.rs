@@ -8,7 +8,7 @@ use crate::exporter::client::Client;
 use crate::gate::{Bound, By, Check, Demand, Limit, Reading, Readings, judge, markdown, not_compared};
 use crate::output::Answer;
 use crate::push::{ci, git};
-use crate::quality::FigureName;
+use crate::quality::{FigureName, LeakageDenominator};
 use crate::settings::GateSettings;
 use crate::words;
 use clap::Args;
@@ -73,6 +73,9 @@ pub async fn run(arguments: GateArgs, context: &Context) -> Result<Answer> {
     let client = arguments.exporter.client(context).await?;
     let project = &arguments.report_project;
     let of_project = figures(&client, project, None).await?;
+    if let Some(leakage) = of_project.leakage {
+        absolute.iter().chain(&compared).try_for_each(|demand| fits(demand, leakage))?;
+    }
     let mut answer = Answer::default();
     let mut checks = judge(&absolute, &of_project.readings, None);
     match branches.pair() {
@@ -170,8 +173,19 @@ impl Branches {
     }
 }
 
+/// Refuses a limit that the figure cannot reach by the exporter's rules, which are known only now.
+fn fits(demand: &Demand, leakage: LeakageDenominator) -> Result<()> {
+    let code = match demand.by {
+        By::Flag => Code::Usage,
+        By::Settings => Code::SettingsInvalid,
+    };
+    demand.limit.fits(leakage).map_err(|what| Error::new(code, what).hint("The exporter's own rules decide."))
+}
+
 struct Asked {
     sample: bool,
+    /// What the leakage is a share of; an older exporter does not say it.
+    leakage: Option<LeakageDenominator>,
     readings: Readings,
 }
 
@@ -201,7 +215,8 @@ async fn figures(client: &Client, project: &str, branch: Option<&str>) -> Result
         Some((FigureName::from_word(figure["name"].as_str()?)?, reading))
     });
     let readings = Readings { whose, figures: figures.collect() };
-    Ok(Asked { sample: document["sample"] == true, readings })
+    let leakage = serde_json::from_value(document["leakage_denominator"].clone()).ok();
+    Ok(Asked { sample: document["sample"] == true, leakage, readings })
 }
 
 /// Whether the newest run, of this branch where it has any, is in no figure: what was judged is older than it then.

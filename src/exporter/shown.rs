@@ -2,7 +2,7 @@
 
 use super::Exporter;
 use super::problem::Problem;
-use crate::quality::Figures;
+use crate::quality::{Figures, LeakageDenominator};
 use crate::store::{ProjectSnapshot, Snapshot, Store};
 use std::sync::Arc;
 
@@ -33,6 +33,11 @@ impl Shown {
     /// The version of the rules that the figures follow; empty while no store is open.
     pub fn rules_version(&self) -> String {
         self.snapshot.as_ref().map(|snapshot| snapshot.rules.version.clone()).unwrap_or_default()
+    }
+
+    /// What the leakage is a share of.
+    pub fn leakage_denominator(&self) -> LeakageDenominator {
+        self.snapshot.as_ref().map(|snapshot| snapshot.rules.rules.defects.denominator).unwrap_or_default()
     }
 
     /// The figures of all projects together; nothing while no store is open.

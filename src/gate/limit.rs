@@ -1,6 +1,6 @@
 //! A limit as it is typed, `FIGURE=NUMBER`, and what no figure can be.
 
-use crate::quality::{FigureName, Unit};
+use crate::quality::{FigureName, LeakageDenominator, Unit};
 use std::str::FromStr;
 
 /// `FIGURE=NUMBER` as typed: `flake_rate=0.1`.
@@ -22,13 +22,28 @@ impl Limit {
             let hint = unknown.hint();
             format!("{unknown}. {}", hint.trim_end_matches('.'))
         })?;
-        if figure.unit() == Unit::Ratio && !(0.0..=1.0).contains(&value) {
-            let meant =
-                if (1.0..=100.0).contains(&value) { format!("; did you mean {value}%?") } else { String::new() };
-            let word = figure.word();
-            return Err(format!("{word} is a share, from 0 to 1 or from 0% to 100%, and {value} is none{meant}"));
+        let limit = Self { figure, value };
+        // What the leakage is a share of is a rule of the figures, which are not at hand here.
+        limit.fits(LeakageDenominator::PreRelease)?;
+        Ok(limit)
+    }
+
+    /// Whether the figure can be that much where the leakage is a share of this. Of the defects from before the release
+    /// alone it is a ratio, and those from production may be more.
+    ///
+    /// # Errors
+    /// It cannot; in words.
+    pub fn fits(&self, leakage: LeakageDenominator) -> Result<(), String> {
+        let Self { figure, value } = *self;
+        let is_leakage = figure == FigureName::DefectLeakage;
+        let has_no_end = is_leakage && leakage == LeakageDenominator::PreRelease && value >= 0.0;
+        if figure.unit() != Unit::Ratio || (0.0..=1.0).contains(&value) || has_no_end {
+            return Ok(());
         }
-        Ok(Self { figure, value })
+        let meant = if (1.0..=100.0).contains(&value) { format!("; did you mean {value}%?") } else { String::new() };
+        let unless = if is_leakage && value > 1.0 { " unless figures.defects.denominator is pre_release" } else { "" };
+        let word = figure.word();
+        Err(format!("{word} is a share, from 0 to 1 or from 0% to 100%, and {value} is none{unless}{meant}"))
     }
 }
 
@@ -73,12 +88,24 @@ mod tests {
         let refused = "flake_rate=10".parse::<Limit>().unwrap_err();
         assert_eq!(refused, "flake_rate is a share, from 0 to 1 or from 0% to 100%, and 10 is none; did you mean 10%?");
         assert!(!"pass_ratio=500".parse::<Limit>().unwrap_err().contains("did you mean"));
-        for text in ["flake_rate=101%", "pass_ratio=-1", "defect_leakage=1.01"] {
+        for text in ["flake_rate=101%", "pass_ratio=-1", "defect_leakage=-1", "defect_leakage=-1%"] {
             assert!(text.parse::<Limit>().is_err(), "{text}");
         }
         for text in ["flake_rate=100%", "flake_rate=0", "tests=100", "run_duration_p95=900"] {
             assert!(text.parse::<Limit>().is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_leakage_may_be_above_1_only_as_a_ratio_to_the_defects_from_before_the_release() {
+        let limit: Limit = "defect_leakage=150%".parse().unwrap();
+        assert_eq!(limit.fits(LeakageDenominator::PreRelease), Ok(()));
+        let refused = limit.fits(LeakageDenominator::Total).unwrap_err();
+        let expected = "defect_leakage is a share, from 0 to 1 or from 0% to 100%, and 1.5 is none unless \
+            figures.defects.denominator is pre_release; did you mean 1.5%?";
+        assert_eq!(refused, expected);
+        let limit: Limit = "defect_leakage=100%".parse().unwrap();
+        assert_eq!(limit.fits(LeakageDenominator::Total), Ok(()));
     }
 
     #[test]

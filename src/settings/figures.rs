@@ -1,9 +1,9 @@
 //! How the figures are computed; the same keys in `qastack.yaml` and in the exporter's own file.
 
-use super::Period;
+use super::{Period, Share};
 use crate::quality::{DefectRules, InfrastructureGuard, Rules};
 use crate::reports::NameRules;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Windows, branches and rules of the figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub struct FiguresSettings {
     /// Decisive executions a test needs in the window before it may enter a ranking.
     pub minimum_sample: u32,
     /// When a report is taken for an outage of the infrastructure instead of a result.
+    #[serde(deserialize_with = "guard")]
     pub infrastructure_guard: InfrastructureGuard,
     /// What counts as a production defect, and which defects do not count.
     pub defects: DefectRules,
@@ -28,6 +29,24 @@ pub struct FiguresSettings {
     /// What is random in the names of tests, before the rules that hold anyway. A report is read under the rules of
     /// the moment it arrives.
     pub names: Vec<NameRule>,
+}
+
+/// Reads the guard, whose share may be written as a percentage as everywhere in the settings.
+fn guard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InfrastructureGuard, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Guard {
+        minimum_decisive: u64,
+        failed_share: Share,
+    }
+    impl Default for Guard {
+        fn default() -> Self {
+            let InfrastructureGuard { minimum_decisive, failed_share } = InfrastructureGuard::default();
+            Self { minimum_decisive, failed_share: Share(failed_share) }
+        }
+    }
+    let Guard { minimum_decisive, failed_share: Share(failed_share) } = Guard::deserialize(deserializer)?;
+    Ok(InfrastructureGuard { minimum_decisive, failed_share })
 }
 
 /// A part of names that differs from run to run, and what stands in its place.
@@ -75,7 +94,7 @@ impl FiguresSettings {
         };
         let share = rules.infrastructure_guard.failed_share;
         if !(0.0..=1.0).contains(&share) {
-            let message = format!("{share} is not a share from 0 to 1, such as 0.8");
+            let message = format!("{share} is not a share from 0 to 1, such as 0.8 or 80%");
             return Err(("figures.infrastructure_guard.failed_share", message));
         }
         rules.check().map_err(|error| ("figures", error.to_string()))?;

@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_a_number_or_a_percentage_in_the_file_and_in_a_variable() {
+        let guard = |yaml: &str, environment: &[(&str, &str)]| {
+            load(yaml, environment).expect("settings").settings.figures.infrastructure_guard
+        };
+        let half = crate::quality::InfrastructureGuard { failed_share: 0.5, ..Default::default() };
+        for share in ["50%", "0.5", "'50 %'"] {
+            assert_eq!(guard(&format!("figures: {{ infrastructure_guard: {{ failed_share: {share} }} }}"), &[]), half);
+        }
+        assert_eq!(guard("", &[("QASTACK_FIGURES__INFRASTRUCTURE_GUARD__FAILED_SHARE", "50%")]), half);
+        let denominator = "figures: { defects: { denominator: pre_release } }\ngate: { max: { defect_leakage: 150% } }";
+        assert_eq!(load(denominator, &[]).expect("settings").settings.gate.max["defect_leakage"].0, 1.5);
+    }
+
+    #[test]
     fn a_mistake_names_file_line_and_what_was_expected() {
         let text = refusal("project: a\nports:\n  grafna: 3001\n", &[]);
         assert!(text.contains("qastack.yaml"), "{text}");
@@ -127,6 +141,10 @@ mod tests {
             ("gate: { max: { flake_rate: 10 } }", "line 1): flake_rate is a share, from 0 to 1"),
             ("figures: { infrastructure_guard: { failed_share: 80 } }", "failed_share"),
             ("figures: { infrastructure_guard: { failed_share: 80 } }", "80 is not a share from 0 to 1"),
+            ("figures: { infrastructure_guard: { failed_share: 101% } }", "1.01 is not a share from 0 to 1"),
+            ("figures: { infrastructure_guard: { failed_share: most } }", "a number such as 0.1 or 10%"),
+            ("figures: { infrastructure_guard: { share: 1 } }", "line 1"),
+            ("gate: { max: { defect_leakage: 2 } }", "figures.defects.denominator is pre_release"),
             ("history: { size: 1KiB }", "1KiB is less than 16MiB"),
             ("gate: { max: { flake_rate: much } }", "a number such as 0.1 or 10%"),
             ("import: { columns: { colour: Found in } }", "`colour` is no field of a defect"),

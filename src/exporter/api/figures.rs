@@ -3,7 +3,7 @@
 use super::{ListQuery, project_key, refused_by_store};
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
-use crate::quality::{Figure, FigureName, Unit};
+use crate::quality::{Figure, FigureName, LeakageDenominator, Unit};
 use crate::store::Explanation;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -23,6 +23,8 @@ pub struct FiguresAnswer {
     sample: bool,
     /// The version of the rules they follow.
     rules_version: String,
+    /// What the leakage is a share of: only as a share of all valid defects it ends at 1.
+    leakage_denominator: LeakageDenominator,
     figures: Vec<FigureAnswer>,
 }
 
@@ -58,6 +60,7 @@ pub async fn of_all(State(exporter): State<Arc<Exporter>>, asking: Asking) -> Re
         branch: None,
         sample: shown.sample,
         rules_version: shown.rules_version(),
+        leakage_denominator: shown.leakage_denominator(),
         figures: figures.iter().map(FigureAnswer::from).collect(),
     }))
 }
@@ -86,8 +89,9 @@ pub async fn of_project(
             figures.map_err(refused_by_store)?.iter().map(FigureAnswer::from).collect()
         }
     };
-    let (sample, rules_version) = (shown.sample, shown.rules_version());
-    Ok(Json(FiguresAnswer { project: Some(project), branch, sample, rules_version, figures }))
+    let (sample, rules_version, leakage_denominator) =
+        (shown.sample, shown.rules_version(), shown.leakage_denominator());
+    Ok(Json(FiguresAnswer { project: Some(project), branch, sample, rules_version, leakage_denominator, figures }))
 }
 
 /// A figure, explained.

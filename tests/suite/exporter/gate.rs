@@ -1,7 +1,7 @@
 //! `gate` on a running exporter: whose limits hold, what a branch is compared by, and what a job's page says.
 
 use super::program::Served;
-use super::running::{failed, passed, report};
+use super::running::{Running, failed, passed, report};
 use serde_json::{Value, json};
 
 fn served() -> Served {
@@ -132,6 +132,36 @@ fn a_limit_that_means_nothing_is_a_usage_error_and_in_the_settings_names_its_lin
     }
     let named = served.json(&["gate", "--max", "qa_flake_ratio=25%", "--min", "pass-ratio=0.5"], 0);
     assert_eq!(checks(&named), json!([["max", "flake_rate", 0.25, true], ["min", "pass_ratio", 0.5, true]]));
+}
+
+#[test]
+fn a_leakage_above_1_may_be_demanded_exactly_where_it_is_a_ratio_to_the_defects_from_before() {
+    let served = Served::start();
+    let refused = served.json(&["gate", "--max", "defect_leakage=10"], 2);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("10 is none unless figures.defects.denominator is pre_release; did you mean 10%?"),
+        "{message}"
+    );
+    served.write("qastack.yaml", "gate: { max: { defect_leakage: 10 } }\n");
+    let refused = served.json(&["gate"], 10);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("gate.max.defect_leakage"), "{refused:#}");
+    // The settings here say so, and the exporter does not.
+    served.write(
+        "qastack.yaml",
+        "figures: { defects: { denominator: pre_release } }\ngate: { max: { defect_leakage: 150% } }\n",
+    );
+    served.json(&["gate"], 10);
+    let exporter = Running::with("figures: { defects: { denominator: pre_release } }\n");
+    let today = "2026-03-09";
+    let list =
+        format!("key,environment,created\nA-1,prod,{today}\nA-2,prod,{today}\nA-3,prod,{today}\nA-4,qa,{today}\n");
+    exporter.post("/api/v1/projects/default/defects", &list);
+    let mut gate = served.start_command(&["gate", "--json"]);
+    let output = gate.env("QASTACK_URL", format!("http://{}", exporter.address)).output().unwrap();
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), checks(&judged)), (Some(20), json!([["max", "defect_leakage", 1.5, false]])));
+    assert_eq!(judged["data"]["checks"][0]["value"], 3.0, "{judged:#}");
 }
 
 #[test]
