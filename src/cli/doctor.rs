@@ -220,7 +220,7 @@ impl Case<'_> {
         let settings = &self.loaded.settings;
         let mut bundle = Bundle::new();
         bundle.add("doctor.json", Evidence::Document(self.data.clone()));
-        bundle.add("settings.json", Evidence::Document(self.settings()));
+        bundle.add("settings.json", Evidence::Document(self.loaded.document()));
         let mut secrets: Vec<Secret> = self.credentials.password.iter().cloned().collect();
         secrets.extend(std::env::var("QASTACK_TOKEN").ok().map(Secret::new));
         match engine {
@@ -243,13 +243,6 @@ impl Case<'_> {
         bundle.add_last_failure(self.state, &settings.project);
         let redactor = Redactor::new(&secrets, std::env::var("HOME").ok());
         bundle.write(path, &redactor)
-    }
-
-    /// Every value with its origin.
-    fn settings(&self) -> Value {
-        let origins: BTreeMap<&str, String> =
-            self.loaded.origins.iter().map(|(path, origin)| (path.as_str(), origin.to_string())).collect();
-        json!({ "settings": self.loaded.settings, "origins": origins })
     }
 
     /// What `up` would do. It would try Grafana's login once more, so that it is left out after a refusal.

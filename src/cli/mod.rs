@@ -5,6 +5,7 @@
 
 mod backup;
 mod completions;
+mod config;
 mod doctor;
 mod down;
 mod explain;
@@ -97,6 +98,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Validate(validate::ValidateArgs),
+    Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
@@ -137,6 +139,7 @@ impl Command {
             Self::Serve(_) => "serve",
             Self::Healthcheck(_) => "healthcheck",
             Self::Validate(_) => "validate",
+            Self::Config(_) => "config",
             Self::Completions(_) => "completions",
             Self::Relay(_) => "relay",
         }
@@ -163,6 +166,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments, context).await,
             Self::Healthcheck(arguments) => healthcheck::run(arguments, context).await,
             Self::Validate(arguments) => validate::run(arguments, context).await,
+            Self::Config(arguments) => config::run(arguments, context).await,
             Self::Completions(arguments) => completions::run(arguments, context).await,
             Self::Relay(arguments) => relay::run(arguments, context).await,
         }

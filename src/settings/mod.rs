@@ -22,6 +22,8 @@ pub use stack::{BUILD, GrafanaSettings, Images, Limits, Ports, ServiceLimits, St
 pub use values::{Memory, Period, Published, Restart};
 
 use crate::error::Result;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,15 @@ pub struct Loaded<T> {
     pub settings: T,
     /// Where each value came from; a path that is not here has its default.
     pub origins: BTreeMap<String, Origin>,
+}
+
+impl<T: Serialize> Loaded<T> {
+    /// The settings as a document, with the place each value came from that is not a default.
+    pub fn document(&self) -> Value {
+        let origins: BTreeMap<&str, String> =
+            self.origins.iter().map(|(path, origin)| (path.as_str(), origin.to_string())).collect();
+        json!({ "settings": self.settings, "origins": origins })
+    }
 }
 
 /// Reads the stack's settings: the file (the named one, or `qastack.yaml` where there is one), then the

@@ -106,6 +106,42 @@ fn serve_ends_well_on_sigterm_and_says_it_is_alive_before() {
 }
 
 #[test]
+fn config_prints_the_settings_in_force_as_a_file_that_means_the_same_and_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("password", "hunter2hunter2");
+    write(
+        "qastack.yaml",
+        "project: shop\ngrafana: { admin_password_file: password }\ngate: { max: { flake_rate: 10% } }\n",
+    );
+    let config = |arguments: &[&str]| {
+        let mut command = qastack(directory.path());
+        command.args(arguments).env("QASTACK_PORTS__GRAFANA", "3001").env("QASTACK_TOKEN", "hunter2hunter2");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let yaml = config(&["config", "--engine", "embedded"]);
+    for line in ["project: shop", "engine: embedded", "  grafana: 127.0.0.1:3001", "    flake_rate: 0.1"] {
+        assert!(yaml.lines().any(|told| told == line), "{line}: {yaml}");
+    }
+    assert!(yaml.contains("admin_password_file: password") && !yaml.contains("hunter2"), "{yaml}");
+    write("again.yaml", &yaml);
+    assert_eq!(config(&["config", "--file", "again.yaml"]), yaml);
+    let told: Value = serde_json::from_str(&config(&["config", "--json", "--engine", "embedded"])).unwrap();
+    let data = &told["data"];
+    assert_eq!((&data["settings"]["project"], &data["settings"]["retention"]), (&"shop".into(), &"15d".into()));
+    let origins = serde_json::json!({
+        "engine": "--engine",
+        "gate.max.flake_rate": "qastack.yaml",
+        "grafana.admin_password_file": "qastack.yaml",
+        "ports.grafana": "QASTACK_PORTS__GRAFANA",
+        "project": "qastack.yaml",
+    });
+    assert_eq!(data["origins"], origins);
+}
+
+#[test]
 fn push_warns_once_of_all_files_of_a_run_that_is_older_than_the_window() {
     let served = Served::start();
     for name in ["a.xml", "b.xml", "c.xml"] {
