@@ -108,22 +108,47 @@ fn is_forbidden_byte(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Eight bytes are looked at as one word, so that a clean file costs next to nothing.
+/// Where the first control character stands. A line's worth of bytes is looked at as a few words first, so that a clean
+/// file costs next to nothing.
 fn first_control(bytes: &[u8]) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let suspects = words.iter().enumerate().filter(|(_, word)| is_suspect(u64::from_le_bytes(**word)));
-    let starts = suspects.map(|(index, _)| index * 8).chain((!rest.is_empty()).then_some(words.len() * 8));
-    starts.flat_map(|start| start..bytes.len().min(start + 8)).find(|at| match bytes[*at..] {
+    const LINE: usize = 32;
+    let (lines, rest) = bytes.as_chunks::<LINE>();
+    let is_forbidden = |at: &usize| match bytes[*at..] {
         [0xef, 0xbf, 0xbe | 0xbf, ..] => true,
         [byte, ..] => is_forbidden_byte(byte),
         [] => false,
-    })
+    };
+    for (index, line) in lines.iter().enumerate() {
+        if may_have_control(line)
+            && let Some(at) = (index * LINE..(index + 1) * LINE).find(is_forbidden)
+        {
+            return Some(at);
+        }
+    }
+    (bytes.len() - rest.len()..bytes.len()).find(is_forbidden)
+}
+
+/// A word whose bytes are all one.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Whether one of these bytes may be a control character that XML does not allow, or begin a code point that is no
+/// character.
+fn may_have_control(line: &[u8; 32]) -> bool {
+    const HIGHEST: u64 = 0x80 * EACH;
+    let (words, _) = line.as_chunks::<8>();
+    // The highest bit of a byte that is a control character or no ASCII: of each that is, and now and then of the byte
+    // behind one. Nearly every line has none but its end.
+    let mut suspects = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        suspects |= word.wrapping_sub(0x20 * EACH) | word;
+    }
+    suspects & HIGHEST != 0 && words.iter().any(|word| is_suspect(u64::from_le_bytes(*word)))
 }
 
 /// Whether one of a word's bytes is a control character that XML does not allow, or may begin a code point that is no
 /// character.
 fn is_suspect(word: u64) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = 0x7f * EACH;
     // The highest bit of each byte that is zero: no byte carries into the next.
     let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
