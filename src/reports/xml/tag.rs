@@ -3,7 +3,7 @@
 //! quick-xml could read them, and its iterator of attributes too; made for more than is needed here, they took
 //! more than half of the time of a whole report, and its check for duplicates the square of their number.
 
-use super::super::decode::without_controls;
+use super::super::decode::{Decoded, without_controls};
 use quick_xml::escape::unescape;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -163,9 +163,12 @@ impl<'a> Tag<'a> {
         self.content.get(range).unwrap_or_default()
     }
 
-    /// Control characters inside a tag would be part of a name; most files have none at all.
-    pub fn without_controls(self) -> Self {
-        Self::new(Cow::Owned(without_controls(&self.content).into_owned()), self.offset)
+    /// The tag without its control characters, which would be part of a name; most files have none at all.
+    pub fn without_controls(&self, decoded: &Decoded<'_>) -> Option<Self> {
+        match decoded.without_controls(&self.content, self.offset + 1) {
+            Cow::Owned(clean) => Some(Self::new(Cow::Owned(clean), self.offset)),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     /// Hands on every attribute, unescaped; says whether all were sound, and nothing when there are too many. Those
