@@ -142,17 +142,18 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 /// Whether one of these bytes may be a control character that XML does not allow, or begin a code point that is no
 /// character.
 fn may_have_control(line: &[u8]) -> bool {
-    const HIGHEST: u64 = 0x80 * EACH;
     let (words, _) = line.as_chunks::<8>();
     let Some(last) = line.last_chunk::<8>() else { return true };
-    // The highest bit of a byte that is a control character or no ASCII: of each that is, and now and then of the byte
-    // behind one. Nearly every line has none but its end.
-    let mut suspects = 0;
-    for word in words.iter().chain([last]) {
-        let word = u64::from_le_bytes(*word);
-        suspects |= word.wrapping_sub(0x20 * EACH) | word;
-    }
-    suspects & HIGHEST != 0 && words.iter().chain([last]).any(|word| is_suspect(u64::from_le_bytes(*word)))
+    let mut each = words.iter().chain([last]).map(|word| u64::from_le_bytes(*word));
+    // Nearly every line has no suspect but its end.
+    let suspects = each.clone().fold(0, |suspects, word| suspects | low_or_not_ascii(word));
+    suspects != 0 && each.any(|word| low_or_not_ascii(word) != 0 && is_suspect(word))
+}
+
+/// The highest bit of each byte that is a control character, any of them, or no ASCII; now and then of the byte behind
+/// one as well.
+fn low_or_not_ascii(word: u64) -> u64 {
+    (word.wrapping_sub(0x20 * EACH) | word) & (0x80 * EACH)
 }
 
 /// Whether one of a word's bytes is a control character that XML does not allow, or may begin a code point that is no
