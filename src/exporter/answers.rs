@@ -62,6 +62,8 @@ where
         response = page::problem::as_page(response);
     }
     let headers = response.headers_mut();
+    // At once, or the table would be made anew on the way.
+    headers.reserve(HEADERS.len() + 1);
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -3,6 +3,7 @@
 use super::unreadable::Unreadable;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// The text of a report, and what had to be done to get it.
 pub(crate) struct Decoded<'a> {
@@ -10,8 +11,8 @@ pub(crate) struct Decoded<'a> {
     pub text: Cow<'a, str>,
     /// Bytes that are not valid in the encoding were replaced; the offset of the first.
     pub replaced: Option<usize>,
-    /// The first control character that XML does not allow, an offset into the text.
-    pub control: Option<usize>,
+    /// The first control character that XML does not allow in what was read of the text, an offset into it.
+    pub control: Cell<Option<usize>>,
     /// The declared encoding's name is not known, so another one was taken.
     pub unknown_label: Option<String>,
 }
@@ -43,16 +44,23 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Unreadable> {
     if text.trim_start().is_empty() {
         return Err(Unreadable::Empty);
     }
-    let control = first_control(text.as_bytes());
-    Ok(Decoded { text, replaced, control, unknown_label })
+    Ok(Decoded { text, replaced, control: Cell::new(None), unknown_label })
+}
+
+impl Decoded<'_> {
+    /// Removes what XML does not allow from a part of the text that stands here, and notes that something was.
+    pub fn without_controls<'p>(&self, part: &'p str, offset: usize) -> Cow<'p, str> {
+        let Some(at) = first_control(part) else { return Cow::Borrowed(part) };
+        self.control.set(self.control.get().or(Some(offset + at)));
+        without_controls(part)
+    }
 }
 
 /// Removes what XML does not allow: control characters, and the two code points that are no characters.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_forbidden) {
-        Cow::Owned(text.chars().filter(|character| !is_forbidden(*character)).collect())
-    } else {
-        Cow::Borrowed(text)
+    match first_control(text) {
+        Some(_) => Cow::Owned(text.chars().filter(|character| !is_forbidden(*character)).collect()),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -108,22 +116,49 @@ fn is_forbidden_byte(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Eight bytes are looked at as one word, so that a clean file costs next to nothing.
-fn first_control(bytes: &[u8]) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let suspects = words.iter().enumerate().filter(|(_, word)| is_suspect(u64::from_le_bytes(**word)));
-    let starts = suspects.map(|(index, _)| index * 8).chain((!rest.is_empty()).then_some(words.len() * 8));
-    starts.flat_map(|start| start..bytes.len().min(start + 8)).find(|at| match bytes[*at..] {
+/// Where the first control character stands. A line's worth of bytes is looked at as a few words first, so that a clean
+/// text costs next to nothing.
+fn first_control(text: &str) -> Option<usize> {
+    const LINE: usize = 32;
+    let bytes = text.as_bytes();
+    let is_forbidden = |at: &usize| match bytes[*at..] {
         [0xef, 0xbf, 0xbe | 0xbf, ..] => true,
         [byte, ..] => is_forbidden_byte(byte),
         [] => false,
-    })
+    };
+    for (index, line) in bytes.chunks(LINE).enumerate() {
+        if may_have_control(line)
+            && let Some(at) = (index * LINE..index * LINE + line.len()).find(is_forbidden)
+        {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// A word whose bytes are all one.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Whether one of these bytes may be a control character that XML does not allow, or begin a code point that is no
+/// character.
+fn may_have_control(line: &[u8]) -> bool {
+    let (words, _) = line.as_chunks::<8>();
+    let Some(last) = line.last_chunk::<8>() else { return true };
+    let mut each = words.iter().chain([last]).map(|word| u64::from_le_bytes(*word));
+    // Nearly every line has no suspect but its end.
+    let suspects = each.clone().fold(0, |suspects, word| suspects | low_or_not_ascii(word));
+    suspects != 0 && each.any(|word| low_or_not_ascii(word) != 0 && is_suspect(word))
+}
+
+/// The highest bit of each byte that is a control character, any of them, or no ASCII; now and then of the byte behind
+/// one as well.
+fn low_or_not_ascii(word: u64) -> u64 {
+    (word.wrapping_sub(0x20 * EACH) | word) & (0x80 * EACH)
 }
 
 /// Whether one of a word's bytes is a control character that XML does not allow, or may begin a code point that is no
 /// character.
 fn is_suspect(word: u64) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = 0x7f * EACH;
     // The highest bit of each byte that is zero: no byte carries into the next.
     let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
@@ -177,18 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_judged_alike_wherever_it_lies_in_a_word() {
-        for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut bytes = [b'a'; 20];
-                bytes[at] = byte;
-                assert_eq!(first_control(&bytes), is_forbidden_byte(byte).then_some(at), "{byte:#x} at {at}");
+    fn every_character_is_judged_alike_wherever_it_stands() {
+        for character in ('\0'..='\u{80}').chain(['\t', 'ｱ', '\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{10ffff}']) {
+            for at in 0..40 {
+                for behind in [0, 5, 40] {
+                    let text = format!("{}{character}{}", "a".repeat(at), "é".repeat(behind));
+                    let expected = is_forbidden(character).then_some(at);
+                    assert_eq!(first_control(&text), expected, "{character:?} at {at}, {behind} behind");
+                }
             }
-        }
-        for at in 0..17 {
-            let mut bytes = *b"\t\n\r\xef\xff\x7f \x80\t\n\r\xef\xff\x7f \x80abcd";
-            bytes[at..at + 3].copy_from_slice(b"\xef\xbf\xbf");
-            assert_eq!(first_control(&bytes), Some(at));
         }
     }
 
@@ -196,10 +228,14 @@ mod tests {
     fn the_first_control_character_is_found_and_all_are_removed() {
         let input = format!("{}\u{1b}[31m\0\u{fffe}x\n", "a".repeat(5_000));
         let decoded = decode(input.as_bytes()).expect("decodes");
-        assert_eq!(decoded.control, Some(5_000));
+        assert_eq!(decoded.without_controls("clean", 7), "clean");
+        assert_eq!(decoded.control.get(), None);
+        assert_eq!(decoded.without_controls(&decoded.text[4_999..], 4_999), "a[31mx\n");
+        assert_eq!(decoded.control.get(), Some(5_000));
+        assert_eq!(decoded.without_controls("\0", 9_000), "");
+        assert_eq!(decoded.control.get(), Some(5_000), "the first one is told");
         assert_eq!(without_controls("\u{1b}[31m\0\u{fffe}x\n\t"), "[31mx\n\t");
-        assert!(decode("<a>\u{fffe}</a>".as_bytes()).expect("decodes").control.is_some());
-        assert!(decode("<a>ｱ﷽\n\t\r</a>".as_bytes()).expect("decodes").control.is_none());
+        assert_eq!(without_controls("<a>ｱ﷽\n\t\r</a>"), "<a>ｱ﷽\n\t\r</a>");
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub fn read_with(bytes: &[u8], limits: &Limits, names: &NameRules) -> Result<Tes
             decoded.text = blanked(decoded.text, before);
             read_xml(&decoded, limits, names)
         }
-        _ => json::read(&decoded, before, limits, names),
+        _ => {
+            // Nothing is removed from it before it is read, and only what could be read is kept.
+            decoded.without_controls(&decoded.text, 0);
+            json::read(&decoded, before, limits, names)
+        }
     }?;
     // A stream of events may have other lines anywhere, and tells each of them.
     if before > 0 && run.format != Format::GoTestJson {
@@ -164,7 +168,7 @@ fn warn_of_decoding(run: &mut TestRun, decoded: &Decoded<'_>) {
         let text = "bytes that are not valid in the file's encoding were replaced".to_owned();
         run.warnings.insert(0, Warning { code: "encoding_replaced", line: line(offset), text });
     }
-    if let Some(offset) = decoded.control {
+    if let Some(offset) = decoded.control.get() {
         let text = "control characters that XML does not allow were removed, here and further on".to_owned();
         run.warnings.insert(0, Warning { code: "control_characters", line: line(offset), text });
     }

@@ -180,13 +180,11 @@ impl Rules {
 }
 
 /// Whether a default rule could match at all: each of them needs an `@`, a slash, a hyphen or `0x`. Most names
-/// have none of these and cost no more than the first look, which has no branch per byte.
+/// have none of these.
 fn may_be_random(name: &str) -> bool {
     let name = name.as_bytes();
-    let suspect = name.iter().fold(false, |found, byte| found | matches!(byte, b'@' | b'/' | b'-' | b'x'));
-    suspect
-        && (memchr::memchr3(b'@', b'/', b'-', name).is_some()
-            || memchr::memchr_iter(b'x', name).any(|at| at > 0 && name[at - 1] == b'0'))
+    memchr::memchr3(b'@', b'/', b'-', name).is_some()
+        || memchr::memchr_iter(b'x', name).any(|at| at > 0 && name[at - 1] == b'0')
 }
 
 #[cfg(test)]

@@ -64,10 +64,16 @@ const LARGE: usize = 2000;
 /// A store. It is cheap to clone; the last clone that goes ends the writer.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// One count goes up and down with a clone: every request makes some.
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
     shared: Arc<Shared>,
     messages: mpsc::Sender<Message>,
-    tokens: Arc<TokenBook>,
-    readers: Arc<Mutex<Vec<rusqlite::Connection>>>,
+    tokens: TokenBook,
+    readers: Mutex<Vec<rusqlite::Connection>>,
     patience: Duration,
 }
 
@@ -107,12 +113,11 @@ impl Store {
             lock,
         };
         spawn("store writer", move || writer.run(waiting))?;
-        let (tokens, patience) = (Arc::new(tokens), options.patience);
-        let store = Self { shared, messages, tokens, readers: Arc::default(), patience };
+        let parts = Parts { shared, messages, tokens, readers: Mutex::default(), patience: options.patience };
         if rules_changed {
-            refold::begin(&store.shared, store.messages.downgrade(), wanted)?;
+            refold::begin(&parts.shared, parts.messages.downgrade(), wanted)?;
         }
-        Ok(store)
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// Stores a report, whole or not at all. When this returns, it is on disk and in the figures.
@@ -179,7 +184,7 @@ impl Store {
         check_key(&new.name, "token")?;
         let sha256 = new.sha256;
         let token = self.change(move |applying| tokens::insert(applying.connection, &new)).await?;
-        self.tokens.add(sha256, token.clone());
+        self.parts.tokens.add(sha256, token.clone());
         Ok(token)
     }
 
@@ -187,15 +192,15 @@ impl Store {
     pub async fn revoke_token(&self, name_or_id: &str, now: i64) -> Result<Token, StoreError> {
         let name_or_id = name_or_id.to_owned();
         let token = self.change(move |applying| tokens::revoke(applying.connection, &name_or_id, now)).await?;
-        self.tokens.remove(token.id);
+        self.parts.tokens.remove(token.id);
         Ok(token)
     }
 
     /// The token whose secret has this SHA-256, unless it is revoked. Does not wait; the use is noted, and
     /// written down within a minute.
     pub fn authenticate(&self, sha256: &[u8; 32], now: i64) -> Option<Token> {
-        let token = self.tokens.find(sha256)?;
-        if self.tokens.used(sha256, now) {
+        let token = self.parts.tokens.find(sha256)?;
+        if self.parts.tokens.used(sha256, now) {
             let (answer, _) = oneshot::channel();
             let id = token.id;
             let note = statement::Statement::new(
@@ -203,14 +208,14 @@ impl Store {
                 answer,
             );
             // A full queue is no reason to refuse anybody.
-            let _ = self.messages.try_send(Message::Work(Box::new(note)));
+            let _ = self.parts.messages.try_send(Message::Work(Box::new(note)));
         }
         Some(token)
     }
 
     /// What `/metrics` reads: everything as of the last commit. It never waits for the writer.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.shared.snapshot()
+        self.parts.shared.snapshot()
     }
 
     /// Whether anything was ever stored.
@@ -229,17 +234,17 @@ impl Store {
 
     /// Runs a query beside the writer, on this thread.
     pub fn read_blocking<T>(&self, query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = self.parts.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match pooled {
             Some(connection) => connection,
-            None => self.shared.place.open_reader()?,
+            None => self.parts.shared.place.open_reader()?,
         };
-        let result = query(&Reader::new(&connection, &self.shared));
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = query(&Reader::new(&connection, &self.parts.shared));
+        let mut readers = self.parts.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < 4 {
             readers.push(connection);
         }
-        result.map_err(|error| error.in_file(self.shared.place.path()))
+        result.map_err(|error| error.in_file(self.parts.shared.place.path()))
     }
 
     /// Computes figures under other rules from now on: everything is folded again, while the old figures are
@@ -247,27 +252,29 @@ impl Store {
     pub async fn set_rules(&self, rules: Rules) -> Result<(), StoreError> {
         let rules = Arc::new(compile(&rules)?);
         {
-            let live = self.shared.live.read().unwrap_or_else(PoisonError::into_inner);
+            let live = self.parts.shared.live.read().unwrap_or_else(PoisonError::into_inner);
             if live.folding.is_none() && live.rules.version == rules.version {
                 return Ok(());
             }
         }
-        refold::begin(&self.shared, self.messages.downgrade(), rules)?.await.map_err(|_| StoreError::Closed)?
+        refold::begin(&self.parts.shared, self.parts.messages.downgrade(), rules)?
+            .await
+            .map_err(|_| StoreError::Closed)?
     }
 
     /// What is kept from now on. It holds for the size at once, and for what is stored already from the next
     /// [`Store::expire`] on.
     pub fn set_retention(&self, retention: Retention) {
-        *self.shared.retention.write().unwrap_or_else(PoisonError::into_inner) = retention;
+        *self.parts.shared.retention.write().unwrap_or_else(PoisonError::into_inner) = retention;
     }
 
     fn retention(&self) -> Retention {
-        *self.shared.retention.read().unwrap_or_else(PoisonError::into_inner)
+        *self.parts.shared.retention.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the store, as it is at one moment, into a new file, while reports come in.
     pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let (shared, path) = (Arc::clone(&self.shared), path.to_owned());
+        let (shared, path) = (Arc::clone(&self.parts.shared), path.to_owned());
         let copied = tokio::task::spawn_blocking(move || exchange::copy(&shared.place, &path)).await;
         copied.map_err(|_| StoreError::Closed)?
     }
@@ -276,17 +283,17 @@ impl Store {
     /// damaged, newer or somebody else's. When this returns, it is on disk and its figures are shown. The file may be
     /// brought to the newest version meanwhile, and is not needed any more.
     pub async fn replace_with(&self, path: &Path, if_full: IfFull) -> Result<(), StoreError> {
-        let rules = Arc::clone(&self.shared.live.read().unwrap_or_else(PoisonError::into_inner).rules);
+        let rules = Arc::clone(&self.parts.shared.live.read().unwrap_or_else(PoisonError::into_inner).rules);
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || Replacement::open(&path, rules)).await;
         let replacement = Box::new(opened.map_err(|_| StoreError::Closed)??);
         let (answer, answered) = oneshot::channel();
         self.send(Message::Replace(replacement, if_full, answer)).await?;
         let exchanged = answered.await.map_err(|_| StoreError::Closed)??;
-        self.tokens.replace(exchanged.tokens);
+        self.parts.tokens.replace(exchanged.tokens);
         match exchanged.wanted {
             Some(wanted) => {
-                let folding = refold::begin(&self.shared, self.messages.downgrade(), wanted)?;
+                let folding = refold::begin(&self.parts.shared, self.parts.messages.downgrade(), wanted)?;
                 folding.await.map_err(|_| StoreError::Closed)?
             }
             None => Ok(()),
@@ -319,14 +326,14 @@ impl Store {
     /// [`StoreError::Closed`].
     pub async fn close(&self) {
         let (done, ended) = oneshot::channel();
-        if self.messages.send(Message::Close(done)).await.is_ok() {
+        if self.parts.messages.send(Message::Close(done)).await.is_ok() {
             // An error means that it has ended already.
             let _ = ended.await;
         }
     }
 
     async fn send(&self, message: Message) -> Result<(), StoreError> {
-        self.messages.send(message).await.map_err(|_| StoreError::Closed)
+        self.parts.messages.send(message).await.map_err(|_| StoreError::Closed)
     }
 
     async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
@@ -343,11 +350,11 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let message = Message::Work(Box::new(work(answer)));
-        match self.messages.try_send(message) {
+        match self.parts.messages.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Closed(_)) => return Err(StoreError::Closed),
             Err(TrySendError::Full(message)) => {
-                let sent = self.messages.send_timeout(message, self.patience).await;
+                let sent = self.parts.messages.send_timeout(message, self.parts.patience).await;
                 sent.map_err(|error| match error {
                     SendTimeoutError::Timeout(_) => StoreError::Busy,
                     SendTimeoutError::Closed(_) => StoreError::Closed,

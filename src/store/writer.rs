@@ -299,10 +299,10 @@ mod tests {
             token: None,
         };
         store.ingest(new).await.unwrap();
-        let connection = store.shared.place.open_reader().unwrap();
-        let reading = store.shared.live.read().unwrap();
+        let connection = store.parts.shared.place.open_reader().unwrap();
+        let reading = store.parts.shared.live.read().unwrap();
         let (done, _closed) = tokio::sync::oneshot::channel();
-        assert!(store.messages.try_send(Message::Close(done)).is_ok());
+        assert!(store.parts.messages.try_send(Message::Close(done)).is_ok());
         let deadline = Instant::now() + Duration::from_secs(20);
         let is_saved = || connection.query_row("SELECT count(*) FROM folded", [], |row| row.get::<_, i64>(0));
         while is_saved().unwrap_or(0) == 0 {

@@ -16,7 +16,7 @@ pub(super) use own::bytes_on_disk;
 use super::Exporter;
 use super::exposition::{CONTENT_TYPE, Exposition};
 use super::problem::Problem;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Store};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -38,15 +38,15 @@ pub(super) struct Rendered {
 /// # Errors
 /// 503 while the store is not open.
 pub async fn metrics(State(exporter): State<Arc<Exporter>>) -> Result<Response, Problem> {
-    exporter.store()?;
+    let store = exporter.store()?;
     let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, page(&exporter).await).into_response())
+    Ok((headers, page(&exporter, &store).await).into_response())
 }
 
-async fn page(exporter: &Exporter) -> Bytes {
+async fn page(exporter: &Exporter, store: &Store) -> Bytes {
     let shown = exporter.shown().await;
     let now = exporter.now();
-    let snapshots = [shown.snapshot.clone(), exporter.open_store().map(|store| store.snapshot())];
+    let snapshots = [shown.snapshot.clone(), Some(store.snapshot())];
     let kept = exporter.rendered().filter(|kept| kept.at == now && same(&kept.snapshots, &snapshots));
     if let Some(kept) = kept {
         return kept.body;

@@ -20,11 +20,11 @@ use std::io::BufRead;
 
 /// A report's XML, being read.
 pub(crate) struct Xml<'a> {
+    decoded: &'a Decoded<'a>,
     text: &'a str,
     reader: Reader<&'a [u8]>,
     limits: &'a Limits,
     open: Vec<Open<'a>>,
-    has_controls: bool,
     usual: tag::Usual,
     /// The last element was empty (`<a/>`): its `Close` comes next.
     close: bool,
@@ -54,7 +54,7 @@ pub(crate) enum Text<'a> {
 }
 
 impl<'a> Xml<'a> {
-    pub fn new(decoded: &'a Decoded<'_>, limits: &'a Limits) -> Self {
+    pub fn new(decoded: &'a Decoded<'a>, limits: &'a Limits) -> Self {
         let mut reader = Reader::from_str(&decoded.text);
         let config = reader.config_mut();
         // White space between elements would be an event each; `text` turns this off while it reads one.
@@ -65,11 +65,11 @@ impl<'a> Xml<'a> {
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         Self {
+            decoded,
             text: &decoded.text,
             reader,
             limits,
             open: Vec::new(),
-            has_controls: decoded.control.is_some(),
             usual: tag::Usual::default(),
             close: false,
             between: true,
@@ -151,11 +151,13 @@ impl<'a> Xml<'a> {
         }
         let name = self.text.get(tag.name_range()).unwrap_or_default();
         self.open.push(Open { name, offset: tag.offset });
-        if self.has_controls {
-            self.usual.forget();
-            return Ok(Token::Open(tag.without_controls()));
+        match tag.without_controls(self.decoded) {
+            Some(clean) => {
+                self.usual.forget();
+                Ok(Token::Open(clean))
+            }
+            None => Ok(Token::Open(tag)),
         }
-        Ok(Token::Open(tag))
     }
 
     fn check_name(&mut self, found: &str, offset: usize) -> Result<(), Unreadable> {
@@ -245,11 +247,12 @@ impl<'a> Xml<'a> {
             return;
         }
         let text = text.read();
+        let length = text.len();
         // White space in front is laid out by the producer; it must not use the budget up.
         let text = if kept.is_empty() { text.trim_start() } else { &text };
         let head = cut(text, *budget);
         *budget = if head.len() < text.len() { 0 } else { *budget - head.len() };
-        kept.push_str(&self.without_controls(head));
+        kept.push_str(&self.decoded.without_controls(head, self.position().saturating_sub(length)));
     }
 
     /// A piece of text up to the next markup or reference, or a reference to a character that every XML knows.
@@ -287,10 +290,6 @@ impl<'a> Xml<'a> {
             Some(sound) => Ok(sound),
             None => Err(Unreadable::TooManyAttributes { line: self.line(tag.offset), limit: self.limits.attributes }),
         }
-    }
-
-    fn without_controls<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.has_controls { without_controls(text) } else { Cow::Borrowed(text) }
     }
 
     fn truncated(&self) -> Unreadable {

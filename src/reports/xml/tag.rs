@@ -3,7 +3,7 @@
 //! quick-xml could read them, and its iterator of attributes too; made for more than is needed here, they took
 //! more than half of the time of a whole report, and its check for duplicates the square of their number.
 
-use super::super::decode::without_controls;
+use super::super::decode::{Decoded, without_controls};
 use quick_xml::escape::unescape;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use std::ops::Range;
 pub(crate) struct Tag<'a> {
     /// What stands between the angle brackets, without the slash of an empty element.
     content: Cow<'a, str>,
-    /// The length of the name, with its name space prefix.
-    name: usize,
+    /// Where its name stands in there, without a name space prefix.
+    name: Range<usize>,
     /// Where it begins.
     pub offset: usize,
 }
@@ -35,7 +35,7 @@ pub(super) struct Usual {
     found: Vec<Span>,
 }
 
-/// An attribute, by offsets into what stands between the angle brackets.
+/// An attribute, by offsets into what stands between the angle brackets. Its name has no name space prefix.
 struct Span {
     name: Range<usize>,
     value: Range<usize>,
@@ -84,18 +84,16 @@ impl Usual {
         self.tag = None;
     }
 
-    /// Scans a tag of names and quoted values in one pass: the length of its name, where its content ends, and what
-    /// is behind it. Nothing where it is written in any other way.
-    fn scan(&mut self, bytes: &[u8], begin: usize) -> Option<(usize, usize, usize)> {
+    /// Scans a tag of names and quoted values in one pass: its name, where its content ends, and what is behind it.
+    /// Nothing where it is written in any other way.
+    fn scan(&mut self, bytes: &[u8], begin: usize) -> Option<(Range<usize>, usize, usize)> {
         let content = begin + 1;
-        let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'>' | b'=' | b'"' | b'\'');
-        let end_of_name = |from: usize| Some(from + bytes.get(from..)?.iter().position(|byte| !is_name(byte))?);
         self.found.clear();
-        let mut at = end_of_name(content)?;
+        let name = name_at(bytes, content, content)?;
+        let mut at = content + name.end;
         if matches!(bytes[at], b'=' | b'"' | b'\'') {
             return None;
         }
-        let name = at - content;
         loop {
             at = behind_white_space(bytes, at);
             match bytes.get(at..)? {
@@ -104,16 +102,37 @@ impl Usual {
                 _ if self.found.len() == Self::MOST => return None,
                 _ => {}
             }
-            let end = end_of_name(at)?;
+            let name = name_at(bytes, content, at)?;
+            let end = content + name.end;
             let [b'=', quote @ (b'"' | b'\''), value @ ..] = bytes.get(end..)? else { return None };
             let first = memchr::memchr2(*quote, b'&', value)?;
             let escaped = value[first] == b'&';
             let length = if escaped { first + memchr::memchr(*quote, &value[first..])? } else { first };
-            let (name, value) = (at - content..end - content, end + 2 - content);
+            let value = name.end + 2;
             self.found.push(Span { name, value: value..value + length, escaped });
             at = end + 3 + length;
         }
     }
+}
+
+/// The name that begins here, without its name space prefix: up to white space or a mark of the markup.
+fn name_at(bytes: &[u8], content: usize, begin: usize) -> Option<Range<usize>> {
+    static ENDS: [bool; 256] = {
+        let (mut ends, marks) = ([false; 256], b" \t\n\r\x0c/>=\"':");
+        let mut at = 0;
+        while at < marks.len() {
+            ends[marks[at] as usize] = true;
+            at += 1;
+        }
+        ends
+    };
+    let end_from = |from: usize| Some(from + bytes.get(from..)?.iter().position(|byte| ENDS[usize::from(*byte)])?);
+    let mut end = end_from(begin)?;
+    let local = if bytes[end] == b':' { end + 1 } else { begin };
+    while bytes[end] == b':' {
+        end = end_from(end + 1)?;
+    }
+    Some(local - content..end - content)
 }
 
 fn behind_white_space(bytes: &[u8], mut at: usize) -> usize {
@@ -125,23 +144,31 @@ fn behind_white_space(bytes: &[u8], mut at: usize) -> usize {
 
 impl<'a> Tag<'a> {
     pub fn new(content: Cow<'a, str>, offset: usize) -> Self {
-        let name = content.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(content.len());
+        let end = content.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(content.len());
+        let name = end - local_name(&content[..end]).len()..end;
         Self { content, name, offset }
     }
 
     /// The element's name without a name space prefix.
     pub fn name(&self) -> &str {
-        local_name(&self.content[..self.name])
+        self.part(self.name.clone())
     }
 
     /// Where the name stands in the text, with its name space prefix.
     pub fn name_range(&self) -> Range<usize> {
-        self.offset + 1..self.offset + 1 + self.name
+        self.offset + 1..self.offset + 1 + self.name.end
     }
 
-    /// Control characters inside a tag would be part of a name; most files have none at all.
-    pub fn without_controls(self) -> Self {
-        Self::new(Cow::Owned(without_controls(&self.content).into_owned()), self.offset)
+    fn part(&self, range: Range<usize>) -> &str {
+        self.content.get(range).unwrap_or_default()
+    }
+
+    /// The tag without its control characters, which would be part of a name; most files have none at all.
+    pub fn without_controls(&self, decoded: &Decoded<'_>) -> Option<Self> {
+        match decoded.without_controls(&self.content, self.offset + 1) {
+            Cow::Owned(clean) => Some(Self::new(Cow::Owned(clean), self.offset)),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     /// Hands on every attribute, unescaped; says whether all were sound, and nothing when there are too many. Those
@@ -158,13 +185,13 @@ impl<'a> Tag<'a> {
                 return None;
             }
             for Span { name, value, escaped } in &usual.found {
-                let value = &self.content[value.clone()];
+                let value = self.part(value.clone());
                 let value = if *escaped { unescaped(value, &mut sound) } else { Cow::Borrowed(value) };
-                take(local_name(&self.content[name.clone()]), value);
+                take(self.part(name.clone()), value);
             }
             return Some(sound);
         }
-        let mut attributes = Attributes { text: &self.content, at: self.name };
+        let mut attributes = Attributes { text: &self.content, at: self.name.end };
         for index in 0.. {
             let Some((name, value)) = attributes.next() else { break };
             if index >= limit {
