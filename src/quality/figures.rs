@@ -142,7 +142,8 @@ const TABLE: &[Row] = &[
         FigureName::DefectLeakage,
         "defect_leakage",
         Unit::Ratio,
-        "valid defects found in production / valid defects, by the day they were created",
+        "valid defects found in production / valid defects, by the day they were created; with the denominator \
+         pre_release / valid defects found before the release",
     ),
     (FigureName::FlakyExecutionRatio, "flaky_execution_ratio", Unit::Ratio, "flaky executions / decisive executions"),
     (FigureName::PassRatio, "pass_ratio", Unit::Ratio, "passed executions / decisive executions"),

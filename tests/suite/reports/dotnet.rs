@@ -117,6 +117,10 @@ fn what_fails_outside_of_the_tests_of_a_trx_report_is_an_error_wherever_the_summ
             [&summary("Failed", "Warning", "w"), &passed],
             vec!["the run ended as \"Failed\", but no test did: it counts as an error"],
         ),
+        (
+            [&summary("PassedButRunAborted", "Warning", "w"), &passed],
+            vec!["the run ended as \"PassedButRunAborted\", but no test did: it counts as an error"],
+        ),
         ([&failed, &summary("Failed", "Warning", "w")], vec![]),
         ([&passed, &summary("Completed", "Warning", "a test was skipped")], vec![]),
     ] {
