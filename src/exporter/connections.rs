@@ -4,13 +4,15 @@
 //! asked: the router does.
 
 use super::guard::Connection;
+use super::routes::Routes;
 use super::web::{Greeting, Web, greet};
-use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::response::Response;
+use futures_util::FutureExt;
 use hyper::body::Incoming;
-use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,18 +30,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in flight may take once the exporter is told to stop.
 const DRAIN: Duration = Duration::from_millis(40);
 
-/// Who answers.
-#[derive(Debug, Clone)]
-pub struct Routers {
-    /// Everybody.
-    pub usual: Router,
-    /// Whoever speaks plainly where TLS is spoken.
-    pub plain_at_tls: Router,
-}
-
 /// Serves until `stop` completes, then lets requests in flight end for a moment and drops the rest. What was not
 /// answered was not acknowledged.
-pub async fn serve(listener: TcpListener, routers: Routers, web: Option<Arc<Web>>, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, routes: Arc<Routes>, web: Option<Arc<Web>>, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -61,14 +54,18 @@ pub async fn serve(listener: TcpListener, routers: Routers, web: Option<Arc<Web>
                 let _ = stream.set_nodelay(true);
                 let Ok(local) = stream.local_addr() else { continue };
                 let connection = Connection { local, peer };
-                let (routers, web) = (routers.clone(), web.clone());
+                let (routes, web) = (Arc::clone(&routes), web.clone());
                 let stopped = stopped.clone();
                 connections.spawn(async move {
                     match greet(stream, web.as_deref()).await {
-                        Ok(Greeting::Plain(stream)) => converse(stream, connection, routers.usual, stopped).await,
-                        Ok(Greeting::Tls(stream)) => converse(*stream, connection, routers.usual, stopped).await,
+                        Ok(Greeting::Plain(stream)) => {
+                            converse(stream, connection, |request| routes.answer(request), stopped).await;
+                        }
+                        Ok(Greeting::Tls(stream)) => {
+                            converse(*stream, connection, |request| routes.answer(request), stopped).await;
+                        }
                         Ok(Greeting::PlainAtTls(stream)) => {
-                            converse(stream, connection, routers.plain_at_tls, stopped).await;
+                            converse(stream, connection, |request| routes.answer_plain_at_tls(request), stopped).await;
                         }
                         Err(error) => tracing::debug!(%peer, %error, "a connection did not come about"),
                     }
@@ -91,16 +88,16 @@ pub async fn serve(listener: TcpListener, routers: Routers, web: Option<Arc<Web>
     }
 }
 
-async fn converse(
+async fn converse<Answer: Future<Output = Response>>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     connection: Connection,
-    router: Router,
+    answer: impl Fn(Request) -> Answer,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let routes = TowerToHyperService::new(router);
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
         request.extensions_mut().insert(connection);
-        routes.call(request)
+        answer(request).map(Ok::<_, Infallible>)
     });
     let conversation = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -2,11 +2,11 @@
 
 use super::access::{Access, hash_of_file};
 use super::clock::Clock;
-use super::connections::Routers;
 use super::data_dir::{self, IfDamaged, Place, Surroundings};
+use super::routes::Routes;
 use super::state::{Durable, Exporter, InForce};
 use super::web::Web;
-use super::{connections, retention, routes};
+use super::{connections, retention};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::settings::{LoadedServe, Reading, ServeSettings};
@@ -61,7 +61,7 @@ where
             }
         }
     });
-    let routers = Routers { usual: routes::router(Arc::clone(&exporter)), plain_at_tls: routes::plain_at_tls() };
+    let routes = Arc::new(Routes::new(Arc::clone(&exporter)));
     let (failed, failure) = tokio::sync::oneshot::channel();
     let kept = Arc::clone(&exporter);
     let opening = tokio::spawn(async move {
@@ -77,7 +77,7 @@ where
         }
     });
     let mut trouble = None;
-    connections::serve(listener, routers, web, async {
+    connections::serve(listener, routes, web, async {
         tokio::pin!(stop);
         tokio::select! {
             () = &mut stop => tracing::info!("told to stop"),
