@@ -147,7 +147,7 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
         return Err(Error::new(Code::Usage, "no test report is found below the working directory")
             .hint("Name the files, such as qastack push 'target/surefire-reports/*.xml'."));
     }
-    let environment: Environment = std::env::vars().collect();
+    let environment: Environment = super::environment().collect();
     let meta = arguments.run.meta(&environment);
     let missing = found.missing.into_iter().map(|(name, reason)| Delivery {
         file: name,

@@ -3,7 +3,9 @@
 use super::running::{TOKEN, passed, report};
 use crate::http;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -138,6 +140,25 @@ fn variables_and_flags_that_say_nothing_leave_it_to_the_next_who_knows() {
     gate.env("GITHUB_STEP_SUMMARY", "").env("QASTACK_PUSH__PROJECT", "");
     let gate = gate.envs([("GITHUB_ACTIONS", "true"), ("GITHUB_REF", "refs/heads/main")]).output().unwrap();
     assert!(gate.status.success(), "{gate:?}");
+}
+
+#[test]
+fn a_variable_of_another_program_that_is_no_utf_8_ends_nothing() {
+    let served = Served::start();
+    served.write("junit.xml", &report(&[&passed("adds")]));
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    for command in [
+        &["push", "--token-file", "token", "junit.xml"][..],
+        &["gate", "--min", "pass_ratio=1"],
+        &["status"],
+        &["serve", "--listen", "nonsense"],
+    ] {
+        let ended = served.start_command(command).env("CITY", odd).env(odd, "1").output().unwrap();
+        assert!(ended.status.code().is_some_and(|code| code <= 20), "{command:?}: {ended:?}");
+    }
+    let mistake = served.start_command(&["status"]).env("QASTACK_ENGINE", odd).output().unwrap();
+    assert_eq!(mistake.status.code(), Some(10), "{mistake:?}");
+    assert!(String::from_utf8_lossy(&mistake.stderr).contains("QASTACK_ENGINE"), "{mistake:?}");
 }
 
 #[test]
