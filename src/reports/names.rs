@@ -119,11 +119,16 @@ impl NameRules {
     }
 
     /// The name of a suite without its random parts. RSpec's reports bear the number of the process that
-    /// `parallel_tests` ran them in, and which tests it got differs from run to run.
+    /// `parallel_tests` ran them in, and which tests it got differs from run to run; those of unittest-xml-reporting
+    /// bear the moment at which they were made.
     pub fn suite<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let name = self.name(name);
         match name.strip_prefix("rspec") {
-            Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => "rspec".into(),
+            Some(number) if is_number(number) => return "rspec".into(),
+            _ => {}
+        }
+        match name.rsplit_once('-') {
+            Some((suite, moment)) if !suite.is_empty() && is_moment(moment) => Cow::Owned(suite.to_owned()),
             _ => name,
         }
     }
@@ -136,6 +141,23 @@ impl NameRules {
             Cow::Borrowed(file)
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether these are the digits of a moment to the second: `20260131083059`.
+fn is_moment(text: &str) -> bool {
+    let within = |from: usize, most: &str| text.get(from..from + 2).is_some_and(|part| part <= most);
+    text.len() == 14
+        && is_number(text)
+        && text.starts_with("20")
+        && within(4, "12")
+        && within(6, "31")
+        && within(8, "23")
+        && within(10, "59")
+        && within(12, "59")
 }
 
 fn compiled<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<Vec<(Regex, String)>, BadNameRule> {
@@ -257,6 +279,20 @@ mod tests {
             assert_eq!(rules.suite(suite), expected);
         }
         assert_eq!(rules.name("rspec2"), "rspec2", "a test may be called so");
+    }
+
+    #[test]
+    fn the_moment_of_a_report_is_no_part_of_a_suites_name() {
+        let rules = NameRules::default();
+        for (suite, expected) in [
+            ("shop.CartTest-20261126163541", "shop.CartTest"),
+            ("shop.CartTest-20261326163541", "shop.CartTest-20261326163541"),
+            ("shop.CartTest-2026112616354", "shop.CartTest-2026112616354"),
+            ("-20261126163541", "-20261126163541"),
+        ] {
+            assert_eq!(rules.suite(suite), expected);
+        }
+        assert_eq!(rules.name("order-20261126163541"), "order-20261126163541", "a test may be called so");
     }
 
     #[test]
