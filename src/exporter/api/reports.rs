@@ -73,7 +73,7 @@ pub async fn upload(
     let project = project_key(project)?;
     let token = exporter.authorize_upload(&headers, &project)?;
     let store = exporter.store()?;
-    let Query(meta) = meta.map_err(|rejection| meta_invalid(rejection.body_text()))?;
+    let Query(meta) = meta.map_err(|rejection| meta_invalid(super::mistake_of(&rejection)))?;
     let mut meta = usable(meta)?;
     let idempotency_key = idempotency_key(&headers)?;
     let boundary = form::boundary(&headers)?;
