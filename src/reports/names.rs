@@ -36,14 +36,16 @@ const DOUBTFUL: &[(&str, &str)] = &[
 
 /// Rules for source files: the work space a CI system checks out into is not part of a file's name.
 const FILES: &[(&str, &str)] = &[
-    (r"^(file://)?/home/runner/work/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/(home|Users)/runner/work/\d+/s/", ""),
+    (r"^(file://)?/(home|Users)/runner/work/[^/]+/[^/]+/", ""),
     (
-        r"^/(github/workspace|builds/[^/]+/[^/]+|__w/[^/]+/[^/]+|home/circleci/project|bitbucket/pipelines/agent/build)/",
+        r"^(file://)?/(github/workspace|builds/[^/]+/[^/]+|__w/\d+/s|__w/[^/]+/[^/]+|(home/circleci|Users/distiller|root)/project|(opt/atlassian|bitbucket)/pipelines/agent/build|home/travis/build/[^/]+/[^/]+|drone/src)/",
         "",
     ),
-    (r"^/home/vsts/work/\d+/s/", ""),
-    (r"^.*/jenkins[^/]*/workspace/[^/]+/", ""),
-    (r"^/var/lib/buildkite-agent/builds/[^/]+/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/home/vsts/work/\d+/s/", ""),
+    (r"^(file://)?/.*/jenkins[^/]*/(agent/)?workspace/[^/]+/", ""),
+    (r"^(file://)?/(var/lib/buildkite-agent|buildkite)/builds/[^/]+/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/.*/buildagent/work/[0-9a-f]+/", ""),
     (r"^[A-Za-z]:[\\/]a[\\/](_work[\\/]\d+[\\/]s|[^\\/]+[\\/][^\\/]+|\d+[\\/]s)[\\/]", ""),
     (r"^\./", ""),
 ];
@@ -302,6 +304,16 @@ mod tests {
             "/home/runner/work/shop/shop/tests/cart.php",
             "/builds/team/shop/tests/cart.php",
             "/var/lib/jenkins/workspace/shop_main/tests/cart.php",
+            "/home/jenkins/agent/workspace/shop_PR-8@2/tests/cart.php",
+            "/Users/runner/work/shop/shop/tests/cart.php",
+            "/Users/runner/work/1/s/tests/cart.php",
+            "/__w/1/s/tests/cart.php",
+            "/root/project/tests/cart.php",
+            "/opt/atlassian/pipelines/agent/build/tests/cart.php",
+            "/home/travis/build/acme/shop/tests/cart.php",
+            "/drone/src/tests/cart.php",
+            "/opt/buildagent/work/8d1e23ab/tests/cart.php",
+            "file:///builds/team/shop/tests/cart.php",
             "./tests/cart.php",
             "tests/cart.php",
         ] {
