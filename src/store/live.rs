@@ -4,6 +4,7 @@ use super::codec::Malformed;
 use super::columns::decode_executions;
 use super::error::StoreError;
 use super::ingest::{place, read_sums};
+use super::kinds::DefectKinds;
 use super::snapshot::{ProjectSnapshot, Snapshot};
 use super::views::IngestTotals;
 use crate::quality::{
@@ -26,6 +27,8 @@ pub(super) struct LiveProject {
     pub(super) key: String,
     pub(super) default_branch: Option<String>,
     pub(super) state: ProjectState,
+    /// Of which kinds each of its defects is. Shared with what is shown, and copied by whoever changes it.
+    pub(super) kinds: Arc<DefectKinds>,
     /// From this day on the day buckets in memory are whole; earlier ones only add to what is stored.
     pub(super) whole_from: Option<Day>,
 }
@@ -279,6 +282,7 @@ impl Live {
                     .clone()
                     .unwrap_or_else(|| self.rules.rules.default_branch.clone()),
                 sums: project.state.sums.clone(),
+                kinds: Arc::clone(&project.kinds),
             };
             self.published.insert(project.key.clone(), Arc::new(shown));
         }
