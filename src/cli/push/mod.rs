@@ -148,7 +148,10 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
             .hint("Name the files, such as qastack push 'target/surefire-reports/*.xml'."));
     }
     let environment: Environment = super::environment().collect();
-    let meta = arguments.run.meta(&environment);
+    let mut meta = arguments.run.meta(&environment);
+    if meta.run.is_none() && found.files.len() > 1 {
+        meta.push = Some(name_of_push(push.now));
+    }
     let missing = found.missing.into_iter().map(|(name, reason)| Delivery {
         file: name,
         kind: Kind::Report,
@@ -167,6 +170,14 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
     let dropped = push.trim(right);
     let sent = Sent { deliveries: missing.chain(sent).collect(), backlog, dropped };
     Ok(answer::of_push(&push, sent, arguments.delivery.strict))
+}
+
+/// A name that no other push has: outside of CI nothing else tells which reports are of one run.
+fn name_of_push(now: i64) -> String {
+    let mut bytes = [0; 8];
+    // Without it the time has to do.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{now}-{:016x}", u64::from_le_bytes(bytes))
 }
 
 /// One push: where it goes, how long it tries, and where it keeps what it cannot deliver.
@@ -259,6 +270,7 @@ impl RunArgs {
         let commit = said(given.commit);
         RunMeta {
             run: said(given.run).or(ci.run),
+            push: None,
             attempt: given.attempt.or(ci.attempt).unwrap_or(1),
             job: said(given.job).or(ci.job),
             shard: said(given.shard).or(ci.shard),

@@ -100,6 +100,9 @@ pub async fn upload(
     if let Some(part) = meta_part {
         meta = usable(with_part(&meta, &part)?)?;
     }
+    if is_form && meta.run.is_none() && meta.push.is_none() {
+        meta.push = Some(name_of_form(&read));
+    }
     let received_at = exporter.now();
     let (mut new, mut told) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
     for ReadReport { file, report, bytes, sha256 } in read {
@@ -182,6 +185,13 @@ fn read_form(
     Ok((meta, read))
 }
 
+/// Names a form by what is in it: its reports are one run, and the same form again is the same run.
+fn name_of_form(read: &[ReadReport]) -> String {
+    let mut hash = Sha256::new();
+    read.iter().for_each(|report| hash.update(report.sha256));
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn read_report(exporter: &Exporter, file: Option<String>, content: &[u8]) -> Result<ReadReport, Refused> {
     let in_force = exporter.in_force();
     let bytes = content.len() as u64;
@@ -239,6 +249,7 @@ fn usable(meta: RunMeta) -> Result<RunMeta, Problem> {
     }
     let texts = [
         ("run", &meta.run),
+        ("push", &meta.push),
         ("job", &meta.job),
         ("shard", &meta.shard),
         ("branch", &meta.branch),
