@@ -110,11 +110,15 @@ pub struct RunArgs {
     #[arg(long, env = "QASTACK_PUSH__PULL_REQUEST", value_name = "NUMBER")]
     pull_request: Option<String>,
     /// When the run was, as 2026-01-31T08:00:00Z [default: now]
-    #[arg(long, env = "QASTACK_PUSH__STARTED_AT", value_name = "TIME")]
+    #[arg(long, env = "QASTACK_PUSH__STARTED_AT", value_name = "TIME", value_parser = moment)]
     started_at: Option<Timestamp>,
     /// The project's default branch
     #[arg(long, env = "QASTACK_PUSH__DEFAULT_BRANCH", value_name = "NAME")]
     default_branch: Option<String>,
+}
+
+fn moment(text: &str) -> std::result::Result<Timestamp, String> {
+    text.trim().parse().map_err(|_| "it is no moment such as 2026-01-31T08:00:00Z".to_owned())
 }
 
 /// Uploads that go side by side.

@@ -176,6 +176,15 @@ fn a_file_that_is_no_report_is_named_and_the_others_are_stored() {
 }
 
 #[test]
+fn a_moment_that_is_none_is_told_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = qastack(directory.path()).args(["push", "--started-at", "yesterday", "a.xml"]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("it is no moment such as 2026-01-31T08:00:00Z"), "{said}");
+}
+
+#[test]
 fn a_refused_token_is_told_in_words() {
     let served = Served::start();
     served.write("good.xml", &report(&[&passed("adds")]));
