@@ -11,7 +11,7 @@ use crate::words;
 use clap::Args;
 use serde_json::json;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The most that is unpacked: more is no report.
 const MOST: u64 = 4 << 30;
@@ -21,14 +21,14 @@ const MOST: u64 = 4 << 30;
 pub struct ValidateArgs {
     /// Files, globs and directories, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
 }
 
 pub async fn run(arguments: ValidateArgs, _context: &Context) -> Result<Answer> {
     let files = arguments.files;
     // Reading and parsing block; a thread of their own keeps Ctrl-C alive.
     tokio::task::spawn_blocking(move || match files.as_slice() {
-        [only] if !Path::new(only).is_dir() && !only.contains(['*', '?']) => validate(Path::new(only)),
+        [only] if !only.is_dir() && !only.to_string_lossy().contains(['*', '?']) => validate(only),
         _ => Ok(validate_all(find(&files))),
     })
     .await

@@ -31,7 +31,7 @@ use std::time::Duration;
 pub struct PushArgs {
     /// Files, globs and directories; without any, every report below the working directory. A .csv is a defect list
     #[arg(value_name = "FILE")]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     exporter: ExporterArgs,
     /// The project the reports belong to
