@@ -144,7 +144,7 @@ impl GateArgs {
     }
 
     fn branches(&self) -> Branches {
-        let ci = ci::detect(&std::env::vars().collect()).unwrap_or_default();
+        let ci = ci::detect(&super::environment().collect()).unwrap_or_default();
         let branch = said(self.branch.clone()).or(ci.branch).or_else(|| git::checkout().branch);
         Branches { branch, base: said(self.base.clone()).or(ci.base_branch) }
     }

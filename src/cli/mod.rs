@@ -247,6 +247,13 @@ fn said(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// The environment's variables. One that is not UTF-8 is nearly always another program's, and ends nothing here: bytes
+/// that cannot be read are replaced, so that one of ours is told as the mistake it is.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |one: OsString| one.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -54,7 +54,7 @@ impl ServeArgs {
             let value = value.clone()?;
             Some(Override { path: path.to_owned(), value, origin: Origin::Flag(flag) })
         });
-        load_serve(self.config.as_deref(), std::env::vars(), overrides.collect())
+        load_serve(self.config.as_deref(), super::environment(), overrides.collect())
     }
 }
 

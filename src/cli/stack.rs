@@ -27,7 +27,7 @@ pub fn load_settings_with(context: &Context, own: Vec<Override>) -> Result<Loade
     let overrides = flags.into_iter().filter_map(|(path, flag, value)| {
         Some(Override { path: path.to_owned(), value: value?, origin: Origin::Flag(flag) })
     });
-    settings::load_stack(globals.file.as_deref(), std::env::vars(), overrides.chain(own).collect())
+    settings::load_stack(globals.file.as_deref(), super::environment(), overrides.chain(own).collect())
 }
 
 /// What runs the stack of a project.

@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 use std::fmt::Display;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The most that is unpacked: more is no report.
 const MOST: u64 = 4 << 30;
@@ -23,15 +23,15 @@ const MOST: u64 = 4 << 30;
 pub struct ValidateArgs {
     /// Files, globs and directories, - for standard input, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
 }
 
 pub async fn run(arguments: ValidateArgs, _context: &Context) -> Result<Answer> {
     let files = arguments.files;
     // Reading and parsing block; a thread of their own keeps Ctrl-C alive.
     tokio::task::spawn_blocking(move || match files.as_slice() {
-        [only] if only == standard_input::ARGUMENT => validate_standard_input(),
-        [only] if !Path::new(only).is_dir() && !only.contains(['*', '?']) => validate(Path::new(only)),
+        [only] if only.as_os_str() == standard_input::ARGUMENT => validate_standard_input(),
+        [only] if !only.is_dir() && !only.to_string_lossy().contains(['*', '?']) => validate(only),
         _ => Ok(validate_all(find(&files))),
     })
     .await

@@ -35,7 +35,7 @@ pub struct CiRun {
 /// The CI system that runs us, if any.
 pub fn detect(environment: &Environment) -> Option<CiRun> {
     let variables = Variables(environment);
-    SYSTEMS.iter().find(|(marker, _)| variables.get(marker).is_some()).map(|(_, read)| {
+    SYSTEMS.iter().find(|(markers, _)| variables.first(markers).is_some()).map(|(_, read)| {
         let mut run = read(&variables);
         // Two systems count their runs alike, and one project may be built by both.
         run.run = run.run.map(|key| format!("{}:{key}", run.provider));
@@ -46,18 +46,19 @@ pub fn detect(environment: &Environment) -> Option<CiRun> {
 /// Reads what one system says about the run.
 type Reader = fn(&Variables<'_>) -> CiRun;
 
-/// Each system with the variable only it sets. Jenkins' is last but one: its agents run other systems' jobs too.
-const SYSTEMS: [(&str, Reader); 10] = [
-    ("GITHUB_ACTIONS", github),
-    ("GITLAB_CI", gitlab),
-    ("CIRCLECI", circle),
-    ("BUILDKITE", buildkite),
-    ("TF_BUILD", azure),
-    ("BITBUCKET_BUILD_NUMBER", bitbucket),
-    ("TRAVIS", travis),
-    ("DRONE", drone),
-    ("JENKINS_URL", jenkins),
-    ("TEAMCITY_VERSION", teamcity),
+/// Each system with the variables only it sets. Jenkins' is last but one: its agents run other systems' jobs too, and
+/// one that was never told its own address has no `JENKINS_URL`.
+const SYSTEMS: [(&[&str], Reader); 10] = [
+    (&["GITHUB_ACTIONS"], github),
+    (&["GITLAB_CI"], gitlab),
+    (&["CIRCLECI"], circle),
+    (&["BUILDKITE"], buildkite),
+    (&["TF_BUILD"], azure),
+    (&["BITBUCKET_BUILD_NUMBER", "BITBUCKET_PIPELINE_UUID", "BITBUCKET_COMMIT"], bitbucket),
+    (&["TRAVIS"], travis),
+    (&["DRONE"], drone),
+    (&["JENKINS_URL", "JENKINS_HOME"], jenkins),
+    (&["TEAMCITY_VERSION"], teamcity),
 ];
 
 struct Variables<'a>(&'a Environment);
@@ -322,6 +323,13 @@ mod tests {
         assert_eq!(detect(&Environment::new()), None);
         assert_eq!(detect(&[("CI".to_owned(), "true".to_owned())].into()), None);
         assert_eq!(detect(&[("GITHUB_ACTIONS".to_owned(), "false".to_owned())].into()), None);
+    }
+
+    #[test]
+    fn a_system_is_known_by_each_variable_that_only_it_sets() {
+        for (variable, provider) in [("BITBUCKET_COMMIT", "bitbucket"), ("JENKINS_HOME", "jenkins")] {
+            assert_eq!(detected(&[(variable, "x")]).provider, provider);
+        }
     }
 
     #[test]

@@ -123,8 +123,8 @@ fn append_meta(url: &mut url::Url, meta: &RunMeta) {
 }
 
 fn idempotency_key(project: &str, meta: &RunMeta, bytes: &[u8]) -> String {
-    // When it is sent makes no difference: a repetition comes later.
-    let meta = RunMeta { started_at: None, ..meta.clone() };
+    // When it is sent makes no difference, nor what else is: a repetition comes later, and may come alone.
+    let meta = RunMeta { started_at: None, push: None, ..meta.clone() };
     let mut hash = Sha256::new();
     hash.update(project);
     hash.update([0]);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_same_content_for_the_same_run_has_the_same_key_whenever_it_is_sent() {
         let meta = RunMeta { run: Some("1".into()), started_at: Some(1), ..RunMeta::default() };
-        let later = RunMeta { started_at: Some(2), ..meta.clone() };
+        let later = RunMeta { started_at: Some(2), push: Some("2".into()), ..meta.clone() };
         let retried = RunMeta { attempt: 2, ..meta.clone() };
         let key = |meta, bytes| parcel("a.xml", bytes, meta).label.key;
         assert_eq!(key(&meta, b"x"), key(&later, b"x"));

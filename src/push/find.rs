@@ -35,31 +35,32 @@ pub struct Found {
 }
 
 /// Finds what the arguments name below the working directory; without arguments, every report below it.
-pub fn find(arguments: &[String]) -> Found {
+pub fn find(arguments: &[PathBuf]) -> Found {
     let mut files = BTreeSet::new();
     let mut missing = Vec::new();
     if arguments.is_empty() {
         files.extend(reports_below(Path::new(".")));
     }
-    for argument in arguments.iter().filter(|argument| *argument != standard_input::ARGUMENT) {
-        let path = Path::new(argument);
+    for path in arguments.iter().filter(|path| path.as_os_str() != standard_input::ARGUMENT) {
+        // A name that is no UTF-8 is a file's all the same; only a glob has to be a text.
+        let argument = path.to_string_lossy();
         let (found, otherwise) = if path.is_dir() {
             (reports_below(path), "there is no test report in this directory")
         } else if path.exists() {
             // Named outright: whether it is a report is for the exporter to say.
-            (vec![path.to_owned()], "")
+            (vec![path.clone()], "")
         } else {
-            match matching(argument) {
+            match matching(&argument) {
                 Some(found) => (found, "no file is named like this"),
                 None => (Vec::new(), "there is no such file"),
             }
         };
         if found.is_empty() {
-            missing.push((argument.clone(), otherwise));
+            missing.push((argument.into_owned(), otherwise));
         }
         files.extend(found);
     }
-    let standard_input = arguments.iter().any(|argument| argument == standard_input::ARGUMENT);
+    let standard_input = arguments.iter().any(|path| path.as_os_str() == standard_input::ARGUMENT);
     Found { files: files.into_iter().collect(), standard_input, missing }
 }
 
@@ -175,7 +176,7 @@ mod tests {
 
     fn names(directory: &tempfile::TempDir, arguments: &[&str]) -> (Vec<String>, usize) {
         let root = directory.path().to_str().unwrap();
-        let arguments: Vec<String> = arguments.iter().map(|argument| format!("{root}/{argument}")).collect();
+        let arguments: Vec<_> = arguments.iter().map(|argument| format!("{root}/{argument}").into()).collect();
         let found = find(&arguments);
         let names = found.files.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
         (names.collect(), found.missing.len())
@@ -223,8 +224,19 @@ mod tests {
 
     #[test]
     fn a_dash_is_standard_input_and_no_file() {
-        let found = find(&["-".to_owned(), "-".to_owned()]);
+        let found = find(&["-".into(), "-".into()]);
         assert_eq!(found, Found { standard_input: true, ..Found::default() });
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf_8_is_a_files_all_the_same() {
+        use std::os::unix::ffi::OsStrExt;
+        let directory = directory(&[]);
+        let path = directory.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.xml"));
+        std::fs::write(&path, "<testsuite/>").unwrap();
+        for argument in [path.clone(), directory.path().to_owned(), directory.path().join("*.xml")] {
+            assert_eq!(find(&[argument]), Found { files: vec![path.clone()], ..Found::default() });
+        }
     }
 
     #[test]

@@ -123,23 +123,26 @@ pub struct DefectRules {
 
 impl Default for DefectRules {
     fn default() -> Self {
-        let production = ["production", "prod", "live", "post-release", "post_release", "customer"];
-        let labels = ["production", "prod", "escaped", "leaked", "found-in-production", "customer-reported"];
+        // Between words a `?` stands for the space of a field, the dash of a label, the underscore of a program; the `*`
+        // for whichever apostrophe, or none.
+        let production = ["production", "prod", "live", "post?release", "customer"];
+        let labels = ["production", "prod", "escaped", "leaked", "found?in?production", "customer?reported"];
         let invalid = [
             "duplicate*",
-            "cannot reproduce",
-            "can't reproduce",
-            "not reproducible",
-            "works as designed",
-            "works for me",
-            "won't fix",
-            "wont fix",
+            "can*t?reproduce",
+            "not?reproducible",
+            "works?as?designed",
+            "as?designed",
+            "by?design",
+            "works?for?me",
+            "worksforme",
+            "won*t?fix",
             "wontfix",
-            "won't do",
-            "not a bug",
-            "not planned",
-            "not_planned",
-            "by design",
+            "won*t?do",
+            "not?a?bug",
+            "not?a?defect",
+            "not?an?issue",
+            "not?planned",
             "invalid",
             "rejected",
             "declined",
@@ -400,6 +403,43 @@ mod tests {
         assert!(!classes[0].valid && !classes[1].valid);
         assert_eq!(classes[2].phase_rule.as_deref(), Some("custom"));
         assert!(classes[3].valid && !classes[3].open);
+    }
+
+    #[test]
+    fn a_word_is_known_as_fields_labels_and_programs_spell_it() {
+        let rules = DefectRules::default();
+        let resolved = |resolution: &str| Defect { resolution: resolution.into(), ..defect("a") };
+        let invalid = [
+            "Cannot Reproduce",
+            "cannot-reproduce",
+            "CANNOT_REPRODUCE",
+            "Can’t reproduce",
+            "cant-reproduce",
+            "WORKSFORME",
+            "works-for-me",
+            "Works as Designed",
+            "As Designed",
+            "by-design",
+            "Won't Fix",
+            "won’t-fix",
+            "wont_fix",
+            "wontfix",
+            "Won't Do",
+            "not-a-bug",
+            "NOT_PLANNED",
+            "Not an Issue",
+        ];
+        for word in invalid {
+            assert!(!rules.classify(&[resolved(word)]).unwrap()[0].valid, "{word}");
+            let labelled = Defect { labels: vec![word.into()], ..defect("a") };
+            assert!(!rules.classify(&[labelled]).unwrap()[0].valid, "label {word}");
+        }
+        for word in ["Fixed", "Done", "wontons fix", "reproduced", "a bug", "designed"] {
+            assert!(rules.classify(&[resolved(word)]).unwrap()[0].valid, "{word}");
+        }
+        let found = |label: &str| Defect { labels: vec![label.into()], ..defect("a") };
+        let production = ["found-in-production", "Found in production", "customer_reported"].map(found);
+        assert!(rules.classify(&production).unwrap().iter().all(|class| class.phase == Phase::Production));
     }
 
     #[test]

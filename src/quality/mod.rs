@@ -18,6 +18,7 @@
 
 mod buckets;
 mod code;
+mod colour;
 mod day;
 mod defects;
 mod figures;
@@ -33,6 +34,7 @@ mod trend;
 
 pub use buckets::{DayBucket, DayCounts, Recoveries};
 pub use code::{CodeOutcomes, FlakyFailure, Told};
+pub use colour::{Changes, Colour, Decided, Recovered};
 pub use day::{Day, Window};
 pub use defects::{Classification, Defect, DefectKind, DefectRule, DefectRules, DefectSums, LeakageDenominator, Phase};
 pub use figures::{Figure, FigureName, Figures, Unit, WindowSums, figures};
@@ -41,5 +43,5 @@ pub use naming::UnknownFigure;
 pub use project::{Deployments, DistinctTests, Observation, ProjectState, ProjectSums, ReportFacts};
 pub use ranking::{Ranked, counts, rank_broken, rank_flaky, rank_slowest, rank_unsure, wilson_lower_bound};
 pub use rules::{BranchScope, CompiledRules, InfrastructureGuard, Rules, RulesError, RunSums, Standing};
-pub use tests_state::{Colour, FlakeEvent, FlakeKind, TestDay, TestState};
+pub use tests_state::{FlakeEvent, FlakeKind, TestDay, TestState};
 pub use trend::{TrendPoint, has_a_past, trend};

@@ -2,6 +2,7 @@
 
 use super::buckets::{DayBucket, DayCounts};
 use super::code::{CodeOutcomes, FlakyFailure, Told};
+use super::colour::{Changes, Decided, Recovered};
 use super::day::{Day, Window};
 use super::defects::DefectSums;
 use super::figures::WindowSums;
@@ -229,6 +230,27 @@ impl ProjectSums {
         number_of(&mut self.suites, name, |suite| &suite.0, |name| (name, DistinctTests::default()))
     }
 
+    /// Counts recoveries by the day of the pass, and takes out what was none after all. They are of days alone: no sum of
+    /// all time is made of what can be taken back.
+    fn recover(&mut self, label: u16, changes: &Changes) {
+        let day = |one: &Recovered| Day::of(i64::from(one.green));
+        for gone in &changes.gone {
+            let of_day = self.buckets.range_mut((day(gone), 0)..=(day(gone), u16::MAX));
+            let counted =
+                |bucket: &DayBucket| bucket.recoveries.count > 0 && bucket.recoveries.seconds >= gone.seconds();
+            if let Some((_, bucket)) = of_day.into_iter().find(|(_, bucket)| counted(bucket)) {
+                let recoveries = &mut Arc::make_mut(bucket).recoveries;
+                recoveries.count -= 1;
+                recoveries.seconds -= gone.seconds();
+            }
+        }
+        for one in &changes.come {
+            let recoveries = &mut Arc::make_mut(self.buckets.entry((day(one), label)).or_default()).recoveries;
+            recoveries.count += 1;
+            recoveries.seconds += one.seconds();
+        }
+    }
+
     /// Adds to a day and to all time.
     fn add(&mut self, day: Day, label: u16, part: &DayBucket) {
         Arc::make_mut(self.buckets.entry((day, label)).or_default()).merge(part);
@@ -394,11 +416,9 @@ impl ProjectState {
                 test.last_flaky = test.last_flaky.max(Some(day));
                 test.remember(FlakeEvent { day, report: moment.report, kind: FlakeKind::RetriedWithinRun });
             }
-            if moment.on_default_branch
-                && let Some(since) = test.colour.recovered(moment.at, failed, moment.place)
-            {
-                bucket.recoveries.count += 1;
-                bucket.recoveries.seconds += moment.at.abs_diff(since);
+            if moment.on_default_branch {
+                let changes = test.colour.decide(Decided::new(moment.at, moment.place, failed));
+                self.sums.recover(moment.label, &changes);
             }
         }
         self.count(index, &before);

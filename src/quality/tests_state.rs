@@ -1,5 +1,6 @@
 //! What is kept of one test: a few days of counts, the last day of each kind, and what made it flaky.
 
+use super::colour::Colour;
 use super::day::{Day, Window};
 use serde::Serialize;
 
@@ -63,35 +64,6 @@ pub struct TestState {
     pub days: Vec<TestDay>,
     /// Its newest flaky executions, oldest first.
     pub events: Vec<FlakeEvent>,
-}
-
-/// Whether a test is red or green on the default branch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Colour {
-    /// The newest decisive moment, in seconds since 1970.
-    pub newest: Option<i64>,
-    /// Since when it fails, in seconds since 1970.
-    pub red_since: Option<i64>,
-    /// Where it failed last: an environment or a job, by its hash.
-    pub red_in: u32,
-}
-
-impl Colour {
-    /// Since when the test was red that is green now, where that is so: it is told each decisive outcome on the default
-    /// branch. A test that fails in one place is not mended by passing in another. Recovery is the one figure that
-    /// depends on an order: a moment that comes later than a newer one is left out.
-    pub fn recovered(&mut self, at: i64, failed: bool, place: u32) -> Option<i64> {
-        if self.newest.is_some_and(|newest| at < newest) {
-            return None;
-        }
-        self.newest = Some(at);
-        if failed {
-            self.red_since = self.red_since.or(Some(at));
-            self.red_in = place;
-            return None;
-        }
-        if self.red_in == place { self.red_since.take() } else { None }
-    }
 }
 
 impl TestState {

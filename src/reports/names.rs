@@ -36,14 +36,16 @@ const DOUBTFUL: &[(&str, &str)] = &[
 
 /// Rules for source files: the work space a CI system checks out into is not part of a file's name.
 const FILES: &[(&str, &str)] = &[
-    (r"^(file://)?/home/runner/work/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/(home|Users)/runner/work/\d+/s/", ""),
+    (r"^(file://)?/(home|Users)/runner/work/[^/]+/[^/]+/", ""),
     (
-        r"^/(github/workspace|builds/[^/]+/[^/]+|__w/[^/]+/[^/]+|home/circleci/project|bitbucket/pipelines/agent/build)/",
+        r"^(file://)?/(github/workspace|builds/[^/]+/[^/]+|__w/\d+/s|__w/[^/]+/[^/]+|(home/circleci|Users/distiller|root)/project|(opt/atlassian|bitbucket)/pipelines/agent/build|home/travis/build/[^/]+/[^/]+|drone/src)/",
         "",
     ),
-    (r"^/home/vsts/work/\d+/s/", ""),
-    (r"^.*/jenkins[^/]*/workspace/[^/]+/", ""),
-    (r"^/var/lib/buildkite-agent/builds/[^/]+/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/home/vsts/work/\d+/s/", ""),
+    (r"^(file://)?/.*/jenkins[^/]*/(agent/)?workspace/[^/]+/", ""),
+    (r"^(file://)?/(var/lib/buildkite-agent|buildkite)/builds/[^/]+/[^/]+/[^/]+/", ""),
+    (r"^(file://)?/.*/buildagent/work/[0-9a-f]+/", ""),
     (r"^[A-Za-z]:[\\/]a[\\/](_work[\\/]\d+[\\/]s|[^\\/]+[\\/][^\\/]+|\d+[\\/]s)[\\/]", ""),
     (r"^\./", ""),
 ];
@@ -119,11 +121,16 @@ impl NameRules {
     }
 
     /// The name of a suite without its random parts. RSpec's reports bear the number of the process that
-    /// `parallel_tests` ran them in, and which tests it got differs from run to run.
+    /// `parallel_tests` ran them in, and which tests it got differs from run to run; those of unittest-xml-reporting
+    /// bear the moment at which they were made.
     pub fn suite<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let name = self.name(name);
         match name.strip_prefix("rspec") {
-            Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => "rspec".into(),
+            Some(number) if is_number(number) => return "rspec".into(),
+            _ => {}
+        }
+        match name.rsplit_once('-') {
+            Some((suite, moment)) if !suite.is_empty() && is_moment(moment) => Cow::Owned(suite.to_owned()),
             _ => name,
         }
     }
@@ -136,6 +143,23 @@ impl NameRules {
             Cow::Borrowed(file)
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether these are the digits of a moment to the second: `20260131083059`.
+fn is_moment(text: &str) -> bool {
+    let within = |from: usize, most: &str| text.get(from..from + 2).is_some_and(|part| part <= most);
+    text.len() == 14
+        && is_number(text)
+        && text.starts_with("20")
+        && within(4, "12")
+        && within(6, "31")
+        && within(8, "23")
+        && within(10, "59")
+        && within(12, "59")
 }
 
 fn compiled<'r>(own: impl IntoIterator<Item = (&'r str, &'r str)>) -> Result<Vec<(Regex, String)>, BadNameRule> {
@@ -258,12 +282,36 @@ mod tests {
     }
 
     #[test]
+    fn the_moment_of_a_report_is_no_part_of_a_suites_name() {
+        let rules = NameRules::default();
+        for (suite, expected) in [
+            ("shop.CartTest-20261126163541", "shop.CartTest"),
+            ("shop.CartTest-20261326163541", "shop.CartTest-20261326163541"),
+            ("shop.CartTest-2026112616354", "shop.CartTest-2026112616354"),
+            ("-20261126163541", "-20261126163541"),
+        ] {
+            assert_eq!(rules.suite(suite), expected);
+        }
+        assert_eq!(rules.name("order-20261126163541"), "order-20261126163541", "a test may be called so");
+    }
+
+    #[test]
     fn work_spaces_are_no_part_of_a_files_name() {
         let rules = NameRules::default();
         for file in [
             "/home/runner/work/shop/shop/tests/cart.php",
             "/builds/team/shop/tests/cart.php",
             "/var/lib/jenkins/workspace/shop_main/tests/cart.php",
+            "/home/jenkins/agent/workspace/shop_PR-8@2/tests/cart.php",
+            "/Users/runner/work/shop/shop/tests/cart.php",
+            "/Users/runner/work/1/s/tests/cart.php",
+            "/__w/1/s/tests/cart.php",
+            "/root/project/tests/cart.php",
+            "/opt/atlassian/pipelines/agent/build/tests/cart.php",
+            "/home/travis/build/acme/shop/tests/cart.php",
+            "/drone/src/tests/cart.php",
+            "/opt/buildagent/work/8d1e23ab/tests/cart.php",
+            "file:///builds/team/shop/tests/cart.php",
             "./tests/cart.php",
             "tests/cart.php",
         ] {

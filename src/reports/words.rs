@@ -60,6 +60,8 @@ const ERROR: &[&str] = &[
     "canceled",
     "killed",
     "terminated",
+    "panicked",
+    "stopped",
     "disconnected",
 ];
 

@@ -15,8 +15,17 @@ pub(super) struct DefectsWork {
     answer: Sender<Result<DefectReceipt, StoreError>>,
     receipt: DefectReceipt,
     project: i64,
-    /// For each changed defect what it was, if it was known, and its place among the new ones.
-    changes: Vec<(Option<Defect>, usize)>,
+    changes: Vec<Change>,
+}
+
+/// A defect that is new, or another one than before.
+struct Change {
+    /// Its number in the store.
+    id: i64,
+    /// What it was, if it was known.
+    before: Option<Defect>,
+    /// Its place among the new ones.
+    index: usize,
 }
 
 impl DefectsWork {
@@ -29,26 +38,23 @@ impl DefectsWork {
         let json = to_json(defect)?;
         let mut known = connection.prepare_cached("SELECT defect FROM defect WHERE project_id = ?1 AND key = ?2")?;
         let before: Option<String> = known.query_row((self.project, &defect.key), |row| row.get(0)).optional()?;
-        match before {
-            Some(before) if before == json => {
-                self.receipt.unchanged += 1;
-                return Ok(());
-            }
-            Some(before) => {
-                self.receipt.changed += 1;
-                self.changes.push((Some(from_json(&before)?), index));
-            }
-            None => {
-                self.receipt.added += 1;
-                self.changes.push((None, index));
-            }
+        if before.as_ref() == Some(&json) {
+            self.receipt.unchanged += 1;
+            return Ok(());
         }
-        connection
+        let before = before.as_deref().map(from_json).transpose()?;
+        match before {
+            Some(_) => self.receipt.changed += 1,
+            None => self.receipt.added += 1,
+        }
+        let id = connection
             .prepare_cached(
                 "INSERT INTO defect (project_id, key, created_at, defect) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (project_id, key) DO UPDATE SET created_at = excluded.created_at, defect = excluded.defect",
+                 ON CONFLICT (project_id, key) DO UPDATE SET created_at = excluded.created_at, defect = excluded.defect \
+                 RETURNING id",
             )?
-            .execute((self.project, &defect.key, defect.created_at, json))?;
+            .query_row((self.project, &defect.key, defect.created_at, json), |row| row.get(0))?;
+        self.changes.push(Change { id, before, index });
         Ok(())
     }
 
@@ -90,12 +96,19 @@ impl Work for DefectsWork {
             project.key.clone_from(&self.new.project);
         }
         let sums = &mut project.state.sums.defects;
-        for (before, index) in std::mem::take(&mut self.changes) {
+        let changes = std::mem::take(&mut self.changes);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let kinds = Arc::make_mut(&mut project.kinds);
+        for Change { id, before, index } in changes {
             if let Some(before) = before {
                 sums.remove(&before, &rules.classify(&before));
             }
             let after = &self.new.defects[index];
-            sums.add(after, &rules.classify(after));
+            let class = rules.classify(after);
+            sums.add(after, &class);
+            kinds.note(id, &class);
         }
         Ok(())
     }
@@ -196,12 +209,14 @@ impl Deployed {
 /// Counts all stored defects and deployments in.
 pub(super) fn load(connection: &Connection, live: &mut Live) -> Result<(), StoreError> {
     let rules = Arc::clone(&live.rules);
-    let mut defects = connection.prepare("SELECT project_id, defect FROM defect")?;
+    let mut defects = connection.prepare("SELECT project_id, defect, id FROM defect")?;
     let mut rows = defects.query([])?;
     while let Some(row) = rows.next()? {
         let defect = from_json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
         let class = rules.classify(&defect);
-        live.project(row.get(0)?).state.sums.defects.add(&defect, &class);
+        let project = live.project(row.get(0)?);
+        project.state.sums.defects.add(&defect, &class);
+        Arc::make_mut(&mut project.kinds).note(row.get(2)?, &class);
     }
     let mut deployments = connection.prepare("SELECT project_id, at, failed, environment FROM deployment")?;
     let mut rows = deployments.query([])?;

@@ -4,7 +4,8 @@ use super::codec::{Malformed, Reader, Writer, inflate};
 use super::error::StoreError;
 use super::live::Live;
 use crate::quality::{
-    CompiledRules, Day, DayBucket, DurationHistogram, FlakeEvent, FlakeKind, Recoveries, Rules, TestDay, TestState,
+    Colour, CompiledRules, Day, DayBucket, Decided, DurationHistogram, FlakeEvent, FlakeKind, Recoveries, Rules,
+    TestDay, TestState,
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -233,20 +234,20 @@ fn decode_bucket(bytes: &[u8]) -> Result<DayBucket, Malformed> {
     Ok(bucket)
 }
 
-/// Stands where the number of tests stood, which never was so large.
+/// Stand where the number of tests stood, which never was so large, and tell what is known of a test's colour: in which
+/// place it was red, or of each execution that is remembered the moment and the place.
 const TELLS_PLACES: u64 = u64::MAX;
+const TELLS_MOMENTS: u64 = u64::MAX - 1;
 
 fn encode_tests(tests: &[TestState]) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.number(TELLS_PLACES);
+    writer.number(TELLS_MOMENTS);
     writer.number(tests.len() as u64);
     for test in tests {
         for day in [test.first_day, test.last_seen, test.last_decisive, test.last_pass, test.last_flaky] {
             writer.maybe(day.map(|day| i64::from(day.0)));
         }
-        writer.maybe(test.colour.newest);
-        writer.maybe(test.colour.red_since);
-        writer.number(u64::from(test.colour.red_in));
+        encode_colour(&mut writer, &test.colour);
         writer.number(test.days.len() as u64);
         for day in &test.days {
             writer.signed(i64::from(day.day.0));
@@ -265,19 +266,36 @@ fn encode_tests(tests: &[TestState]) -> Vec<u8> {
     writer.finish()
 }
 
+/// Neighbouring executions are close to each other, and mostly of one place.
+fn encode_colour(writer: &mut Writer, colour: &Colour) {
+    writer.maybe(colour.settled.map(i64::from));
+    writer.number(colour.red.len() as u64);
+    for (place, since) in &colour.red {
+        writer.number(u64::from(*place));
+        writer.number(u64::from(*since));
+    }
+    writer.number(colour.newest.len() as u64);
+    let (mut at, mut packed) = (0, 0);
+    for one in &colour.newest {
+        writer.number(u64::from(one.at - at));
+        writer.number(u64::from(one.packed ^ packed));
+        (at, packed) = (one.at, one.packed);
+    }
+}
+
 fn decode_tests(bytes: &[u8]) -> Result<Vec<TestState>, Malformed> {
     let bytes = inflate(bytes)?;
     let mut reader = Reader(&bytes);
     // Older ones begin with their length, and do not tell places.
-    let tells_places = Reader(reader.0).number()? == TELLS_PLACES;
-    if tells_places {
+    let tells = Reader(reader.0).number()?;
+    if tells >= TELLS_MOMENTS {
         reader.number()?;
     }
     let count = reader.length()?;
-    (0..count).map(|_| decode_test(&mut reader, tells_places)).collect()
+    (0..count).map(|_| decode_test(&mut reader, tells)).collect()
 }
 
-fn decode_test(reader: &mut Reader<'_>, tells_places: bool) -> Result<TestState, Malformed> {
+fn decode_test(reader: &mut Reader<'_>, tells: u64) -> Result<TestState, Malformed> {
     let whole = |number: i64| i32::try_from(number).map(Day).map_err(|_| Malformed);
     let count = |number: u64| u32::try_from(number).map_err(|_| Malformed);
     let mut day = || reader.maybe()?.map(whole).transpose();
@@ -289,11 +307,7 @@ fn decode_test(reader: &mut Reader<'_>, tells_places: bool) -> Result<TestState,
         last_flaky: day()?,
         ..TestState::default()
     };
-    test.colour.newest = reader.maybe()?;
-    test.colour.red_since = reader.maybe()?;
-    if tells_places {
-        test.colour.red_in = count(reader.number()?)?;
-    }
+    test.colour = if tells == TELLS_MOMENTS { decode_colour(reader)? } else { decode_old_colour(reader, tells)? };
     for _ in 0..reader.length()? {
         test.days.push(TestDay {
             day: whole(reader.signed()?)?,
@@ -313,4 +327,29 @@ fn decode_test(reader: &mut Reader<'_>, tells_places: bool) -> Result<TestState,
         test.events.push(FlakeEvent { day, report, kind });
     }
     Ok(test)
+}
+
+fn decode_colour(reader: &mut Reader<'_>) -> Result<Colour, Malformed> {
+    let part = |number: u64| u32::try_from(number).map_err(|_| Malformed);
+    let settled = reader.maybe()?.map(|at| u32::try_from(at).map_err(|_| Malformed)).transpose()?;
+    let mut colour = Colour { settled, ..Colour::default() };
+    for _ in 0..reader.length()? {
+        colour.red.push((part(reader.number()?)?, part(reader.number()?)?));
+    }
+    let (mut at, mut packed) = (0u32, 0);
+    for _ in 0..reader.length()? {
+        at = at.checked_add(part(reader.number()?)?).ok_or(Malformed)?;
+        packed ^= part(reader.number()?)?;
+        colour.newest.push(Decided { at, packed });
+    }
+    Ok(colour)
+}
+
+/// What older versions knew of a colour: the newest moment, since when the test was red, and where it failed last.
+fn decode_old_colour(reader: &mut Reader<'_>, tells: u64) -> Result<Colour, Malformed> {
+    let moment = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
+    let (settled, since) = (reader.maybe()?.map(moment), reader.maybe()?.map(moment));
+    let place = if tells == TELLS_PLACES { u32::try_from(reader.number()?).map_err(|_| Malformed)? } else { 0 };
+    let red = since.map(|since| (Decided::new(0, place, false).packed, since));
+    Ok(Colour { settled, red: red.into_iter().collect(), newest: Vec::new() })
 }

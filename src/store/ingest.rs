@@ -134,12 +134,21 @@ fn identities(new: &NewReport) -> (Hash, Hash) {
         text(&meta.environment),
         text(&meta.variant),
     ];
+    let hash = |parts: &[Option<Vec<u8>>]| index::hash(parts.iter().map(|part| part.as_deref()));
+    let mut identity = hash(&run);
+    let mut same = identity;
     if meta.run.is_none() {
-        // Without a key, only the same report of the same code is the same run.
         run.extend([text(&meta.branch), text(&meta.commit), text(&meta.tree), Some(new.sha256.to_vec())]);
+        // Without a key, the same report of the same code is the same, whichever push brings it.
+        same = hash(&run);
+        identity = same;
+        if meta.push.is_some() {
+            run.pop();
+            run.push(text(&meta.push));
+            identity = hash(&run);
+        }
     }
-    let identity = index::hash(run.iter().map(|part| part.as_deref()));
-    (identity, index::hash([Some(&identity[..]), Some(&new.sha256[..])]))
+    (identity, index::hash([Some(&same[..]), Some(&new.sha256[..])]))
 }
 
 /// The hash of the code that outcomes can be compared on, and of where it ran: the environment, and where neither that

@@ -4,10 +4,11 @@ use super::codec::Malformed;
 use super::columns::decode_executions;
 use super::error::StoreError;
 use super::ingest::{place, read_sums};
+use super::kinds::DefectKinds;
 use super::snapshot::{ProjectSnapshot, Snapshot};
 use super::views::IngestTotals;
 use crate::quality::{
-    CodeOutcomes, Colour, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window,
+    CodeOutcomes, CompiledRules, Day, Observation, ProjectState, ReportFacts, RunSums, Standing, Window,
 };
 use rusqlite::{Connection, Row};
 use std::cmp::Reverse;
@@ -26,6 +27,8 @@ pub(super) struct LiveProject {
     pub(super) key: String,
     pub(super) default_branch: Option<String>,
     pub(super) state: ProjectState,
+    /// Of which kinds each of its defects is. Shared with what is shown, and copied by whoever changes it.
+    pub(super) kinds: Arc<DefectKinds>,
     /// From this day on the day buckets in memory are whole; earlier ones only add to what is stored.
     pub(super) whole_from: Option<Day>,
 }
@@ -279,6 +282,7 @@ impl Live {
                     .clone()
                     .unwrap_or_else(|| self.rules.rules.default_branch.clone()),
                 sums: project.state.sums.clone(),
+                kinds: Arc::clone(&project.kinds),
             };
             self.published.insert(project.key.clone(), Arc::new(shown));
         }
@@ -306,8 +310,8 @@ impl Recovery {
     }
 }
 
-/// The slowest recoveries of a window, and how many there are in all, read again off the stored reports: the state keeps
-/// their sums only. There may be as many as executions, so that no more are kept than are asked for, and as many again.
+/// The slowest recoveries of a window, and how many there are in all, read again off the stored reports in the order of
+/// their runs: the state keeps their sums only. There may be as many as executions, so that no more are kept than are asked for, and as many again.
 pub(super) fn recoveries(
     connection: &Connection,
     rules: &CompiledRules,
@@ -319,12 +323,14 @@ pub(super) fn recoveries(
         recoveries.sort_by_key(|one| Reverse(one.seconds()));
         recoveries.truncate(limit);
     };
+    // The plus keeps to the index by time: another one would have all executions sorted.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
-         WHERE r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.id"
+         WHERE +r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.at, r.id"
     ))?;
     let mut rows = statement.query((project, default_branch))?;
-    let mut tests: HashMap<u32, (Colour, i64)> = HashMap::new();
+    // Where a test is red, with the report and the moment since which it is.
+    let mut red: HashMap<(u32, u32), (i64, i64)> = HashMap::new();
     let (mut slowest, mut all) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let report = FoldableReport::read(row)?;
@@ -332,15 +338,13 @@ pub(super) fn recoveries(
             continue;
         }
         for observation in report.observations.iter().filter(|one| one.outcome.is_decisive()) {
-            let (colour, red_report) = tests.entry(observation.test).or_default();
-            let was_red = colour.red_since.is_some();
-            let since = colour.recovered(report.at, observation.outcome.is_failure(), report.place);
-            if colour.red_since.is_some() && !was_red {
-                *red_report = report.id;
-            }
-            if let Some(since) = since.filter(|_| window.contains(Day::of(report.at))) {
-                let (red, green) = ((*red_report, since), (report.id, report.at));
-                slowest.push(Recovery { test: observation.test, red, green });
+            let here = (observation.test, report.place);
+            if observation.outcome.is_failure() {
+                red.entry(here).or_insert((report.id, report.at));
+            } else if let Some(red) = red.remove(&here)
+                && window.contains(Day::of(report.at))
+            {
+                slowest.push(Recovery { test: observation.test, red, green: (report.id, report.at) });
                 all += 1;
             }
         }

@@ -21,6 +21,7 @@ mod expire;
 mod folded;
 mod index;
 mod ingest;
+mod kinds;
 mod live;
 mod model;
 mod reader;

@@ -58,8 +58,11 @@ pub enum Durability {
 #[serde(default, deny_unknown_fields)]
 pub struct RunMeta {
     /// The CI system's key of the run. Reports of one key, attempt, job, shard, environment and variant are one
-    /// run; a report without a key is a run of its own.
+    /// run; without a key, those of one push are.
     pub run: Option<String>,
+    /// The push it came with, named by whoever pushes several reports of a run that has no key. A report with neither
+    /// is a run of its own.
+    pub push: Option<String>,
     /// The attempt, from 1.
     pub attempt: u32,
     /// The job.
@@ -92,6 +95,7 @@ impl Default for RunMeta {
     fn default() -> Self {
         Self {
             run: None,
+            push: None,
             attempt: 1,
             job: None,
             shard: None,

@@ -85,6 +85,7 @@ impl Work for Exchange {
         folded::register_tests(connection, &mut new)?;
         for project in new.projects.values_mut() {
             project.state.sums.defects = Default::default();
+            project.kinds = Arc::default();
             project.state.sums.deployments = Default::default();
         }
         super::defects::load(connection, &mut new)?;

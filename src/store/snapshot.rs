@@ -1,5 +1,6 @@
 //! What `/metrics` reads: the sums of every project as of the last commit. Reading it never waits for a writer.
 
+use super::kinds::DefectKinds;
 use super::views::IngestTotals;
 use crate::quality::{CompiledRules, Figures, ProjectSums, WindowSums, figures};
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub struct ProjectSnapshot {
     pub default_branch: String,
     /// Everything its figures are made of.
     pub sums: ProjectSums,
+    /// Of which kinds each of its defects is.
+    pub(super) kinds: Arc<DefectKinds>,
 }
 
 impl ProjectSnapshot {

@@ -33,7 +33,7 @@ pub struct PushArgs {
     /// Files, globs and directories, - for standard input; without any, every report below the working directory. A .csv
     /// is a defect list
     #[arg(value_name = "FILE")]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     exporter: ExporterArgs,
     /// The project the reports belong to
@@ -123,7 +123,7 @@ pub struct RunArgs {
     #[arg(long, env = "QASTACK_PUSH__PULL_REQUEST", value_name = "NUMBER")]
     pull_request: Option<String>,
     /// When the run was, as 2026-01-31T08:00:00Z [default: now]
-    #[arg(long, env = "QASTACK_PUSH__STARTED_AT", value_name = "TIME")]
+    #[arg(long, env = "QASTACK_PUSH__STARTED_AT", value_name = "TIME", value_parser = moment)]
     started_at: Option<Timestamp>,
     /// The project's default branch
     #[arg(long, env = "QASTACK_PUSH__DEFAULT_BRANCH", value_name = "NAME")]
@@ -135,6 +135,10 @@ type Reader = fn(&Path) -> std::io::Result<Vec<u8>>;
 
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)
+}
+
+fn moment(text: &str) -> std::result::Result<Timestamp, String> {
+    text.trim().parse().map_err(|_| "it is no moment such as 2026-01-31T08:00:00Z".to_owned())
 }
 
 /// Uploads that go side by side.
@@ -170,8 +174,11 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
         return Err(Error::new(Code::Usage, "no test report is found below the working directory")
             .hint("Name the files, such as qastack push 'target/surefire-reports/*.xml'."));
     }
-    let environment: Environment = std::env::vars().collect();
-    let meta = arguments.run.meta(&environment);
+    let environment: Environment = super::environment().collect();
+    let mut meta = arguments.run.meta(&environment);
+    if meta.run.is_none() && found.files.len() > 1 {
+        meta.push = Some(name_of_push(push.now));
+    }
     let missing = found.missing.into_iter().map(|(name, reason)| Delivery {
         file: name,
         kind: Kind::Report,
@@ -192,6 +199,14 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
     let dropped = push.trim(right);
     let sent = Sent { deliveries: missing.chain(sent).collect(), backlog, dropped };
     Ok(answer::of_push(&push, sent, arguments.delivery.strict))
+}
+
+/// A name that no other push has: outside of CI nothing else tells which reports are of one run.
+fn name_of_push(now: i64) -> String {
+    let mut bytes = [0; 8];
+    // Without it the time has to do.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{now}-{:016x}", u64::from_le_bytes(bytes))
 }
 
 /// One push: where it goes, how long it tries, and where it keeps what it cannot deliver.
@@ -284,6 +299,7 @@ impl RunArgs {
         let commit = said(given.commit);
         RunMeta {
             run: said(given.run).or(ci.run),
+            push: None,
             attempt: given.attempt.or(ci.attempt).unwrap_or(1),
             job: said(given.job).or(ci.job),
             shard: said(given.shard).or(ci.shard),

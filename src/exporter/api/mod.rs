@@ -81,7 +81,22 @@ impl ListQuery {
 }
 
 pub(super) fn query_invalid(rejection: QueryRejection) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "query_invalid", rejection.body_text())
+    Problem::new(StatusCode::BAD_REQUEST, "query_invalid", mistake_of(&rejection))
+}
+
+/// What is wrong with a query, without words of Rust.
+fn mistake_of(rejection: &QueryRejection) -> String {
+    let text = rejection.body_text();
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+    let is_about_a_number = |why: &str| {
+        ["invalid digit", "cannot parse integer", "number too"].iter().any(|trouble| why.starts_with(trouble))
+    };
+    match text.split_once(": ") {
+        Some((name, why)) if is_about_a_number(why) => format!("{name} has to be a whole number within its bounds"),
+        // The reason names it.
+        Some((name, why)) if why.contains(&format!("`{name}`")) => why.to_owned(),
+        _ => text.to_owned(),
+    }
 }
 
 /// The answer to what the store refused. What only the operator can act on is logged and not told.

@@ -77,7 +77,7 @@ pub async fn upload(
     let project = project_key(project)?;
     let token = exporter.authorize_upload(&headers, &project)?;
     let store = exporter.store()?;
-    let Query(meta) = meta.map_err(|rejection| meta_invalid(rejection.body_text()))?;
+    let Query(meta) = meta.map_err(|rejection| meta_invalid(super::mistake_of(&rejection)))?;
     let mut meta = usable(meta)?;
     let idempotency_key = idempotency_key(&headers)?;
     let boundary = form::boundary(&headers)?;
@@ -103,6 +103,9 @@ pub async fn upload(
     };
     if let Some(part) = meta_part {
         meta = usable(with_part(&meta, &part)?)?;
+    }
+    if is_form && meta.run.is_none() && meta.push.is_none() {
+        meta.push = Some(name_of_form(&read));
     }
     let received_at = exporter.now();
     let (mut new, mut told) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
@@ -188,6 +191,13 @@ fn read_form(
     Ok((meta, read))
 }
 
+/// Names a form by what is in it: its reports are one run, and the same form again is the same run.
+fn name_of_form(read: &[ReadReport]) -> String {
+    let mut hash = Sha256::new();
+    read.iter().for_each(|report| hash.update(report.sha256));
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn read_report(exporter: &Exporter, file: Option<String>, content: &[u8]) -> Result<ReadReport, Refused> {
     let in_force = exporter.in_force();
     let bytes = content.len() as u64;
@@ -245,6 +255,7 @@ fn usable(meta: RunMeta) -> Result<RunMeta, Problem> {
     }
     let texts = [
         ("run", &meta.run),
+        ("push", &meta.push),
         ("job", &meta.job),
         ("shard", &meta.shard),
         ("branch", &meta.branch),

@@ -241,7 +241,10 @@ impl<'a> Reading<'a> {
             self.collector.warn(1, text);
         }
         if self.pull_requests > 0 {
-            let text = format!("{} pull requests are left out: they are no issues", self.pull_requests);
+            let text = match self.pull_requests {
+                1 => "a pull request is left out: it is no issue".to_owned(),
+                many => format!("{many} pull requests are left out: they are no issues"),
+            };
             self.collector.warn(1, text);
         }
         let format = match self.shape {

@@ -235,6 +235,8 @@ impl Junit<'_> {
 /// The worst child decides; where there is none, the attributes do. Retries before the end are no results.
 fn element_outcome(attributes: &Attributes<'_>, results: &Results) -> Outcome {
     match &results.main {
+        // Of which kind a failure is, its element says; some producers call each one an error beside it.
+        Some(main) if main.outcome.is_failure() => main.outcome,
         Some(main) => main.outcome.max(attributes.status.unwrap_or(Outcome::Passed)),
         None => attributes.status.unwrap_or(Outcome::Passed),
     }

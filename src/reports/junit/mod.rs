@@ -20,6 +20,8 @@ struct Junit<'a> {
     run: RunBuilder<'a>,
     /// The root says that it was written by Playwright: its suites name the browser project as their host.
     playwright: bool,
+    /// The file of the suites that follow and name none themselves: so mocha's reporter writes what Cypress runs.
+    file: Option<String>,
 }
 
 /// What a suite says about the cases in it.
@@ -43,6 +45,12 @@ struct Declared {
     warnings: Option<u64>,
 }
 
+/// The groups of producers that never write a retry, so that what stands there twice is tests of one name in two files.
+const NEVER_A_RETRY: [&str; 3] = ["jest tests", "vitest tests", "Mocha Tests"];
+
+/// The suite that stands before the others of a file in what mocha's reporter writes.
+const ROOT_SUITE: &str = "Root Suite";
+
 /// Reads a document whose first element is a suite, a group of suites, or a case.
 pub(super) fn read<'a>(
     xml: Xml<'a>,
@@ -50,7 +58,8 @@ pub(super) fn read<'a>(
     limits: &'a Limits,
     names: &'a NameRules,
 ) -> Result<TestRun, Unreadable> {
-    let mut junit = Junit { xml, run: RunBuilder::new(Format::Junit, text, limits, names), playwright: false };
+    let mut junit =
+        Junit { xml, run: RunBuilder::new(Format::Junit, text, limits, names), playwright: false, file: None };
     junit.document()?;
     Ok(junit.run.finish())
 }
@@ -102,6 +111,10 @@ impl Junit<'_> {
         })?;
         self.run.started(None, duration);
         self.playwright = has_id;
+        if NEVER_A_RETRY.contains(&group.name.as_str()) {
+            self.run.repeats_are(Repeats::Rows);
+        }
+        self.file = None;
         group.name.clear();
         self.children(&group)?;
         self.compare(&group, before);
@@ -110,7 +123,11 @@ impl Junit<'_> {
 
     fn suite(&mut self, tag: &Tag<'_>, outer: &Suite) -> Result<(), Unreadable> {
         let before = self.run.elements();
-        let suite = self.suite_attributes(tag, outer)?;
+        let mut suite = self.suite_attributes(tag, outer)?;
+        if suite.name == ROOT_SUITE {
+            self.file.clone_from(&suite.file);
+        }
+        suite.file = suite.file.or_else(|| self.file.clone());
         self.children(&suite)?;
         self.compare(&suite, before);
         Ok(())

@@ -120,6 +120,11 @@ fn what_cannot_be_said_of_a_run_is_refused() {
         assert_eq!((answer.status, json(&answer)["code"].as_str()), (400, Some("meta_invalid")), "{query}");
     }
     assert_eq!(json(&exporter.post("/api/v1/projects/a%20b/reports", "x"))["code"], "project_invalid");
+    let detail = |address: &str| json(&exporter.post(address, "x"))["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail(&format!("{REPORTS}?attempt=x")), "attempt has to be a whole number within its bounds");
+    assert!(detail(&format!("{REPORTS}?colour=red")).starts_with("unknown field `colour`, expected one of `run`"));
+    let list = json(&exporter.get("/api/v1/projects/web/runs?limit=-1"));
+    assert_eq!(list["detail"], "limit has to be a whole number within its bounds");
 }
 
 #[test]

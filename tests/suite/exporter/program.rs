@@ -3,7 +3,9 @@
 use super::running::{TOKEN, passed, report};
 use crate::http;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -195,6 +197,25 @@ fn variables_and_flags_that_say_nothing_leave_it_to_the_next_who_knows() {
 }
 
 #[test]
+fn a_variable_of_another_program_that_is_no_utf_8_ends_nothing() {
+    let served = Served::start();
+    served.write("junit.xml", &report(&[&passed("adds")]));
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    for command in [
+        &["push", "--token-file", "token", "junit.xml"][..],
+        &["gate", "--min", "pass_ratio=1"],
+        &["status"],
+        &["serve", "--listen", "nonsense"],
+    ] {
+        let ended = served.start_command(command).env("CITY", odd).env(odd, "1").output().unwrap();
+        assert!(ended.status.code().is_some_and(|code| code <= 20), "{command:?}: {ended:?}");
+    }
+    let mistake = served.start_command(&["status"]).env("QASTACK_ENGINE", odd).output().unwrap();
+    assert_eq!(mistake.status.code(), Some(10), "{mistake:?}");
+    assert!(String::from_utf8_lossy(&mistake.stderr).contains("QASTACK_ENGINE"), "{mistake:?}");
+}
+
+#[test]
 fn a_file_that_is_no_report_is_named_and_the_others_are_stored() {
     let served = Served::start();
     served.write("good.xml", &report(&[&passed("adds")]));
@@ -206,6 +227,15 @@ fn a_file_that_is_no_report_is_named_and_the_others_are_stored() {
     assert_eq!((&pushed["data"]["stored"], &pushed["data"]["rejected"]), (&1.into(), &2.into()));
     let page = http::get(&served.address, "/metrics").body;
     assert!(page.contains("qastack_ingest_reports_total{format=\"unknown\",result=\"unknown_format\"} 1"), "{page}");
+}
+
+#[test]
+fn a_moment_that_is_none_is_told_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = qastack(directory.path()).args(["push", "--started-at", "yesterday", "a.xml"]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("it is no moment such as 2026-01-31T08:00:00Z"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::program::Served;
 use super::running::{failed, passed, report};
+use crate::http;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -289,6 +290,26 @@ fn another_run_of_the_same_commit_is_the_same_code_twice() {
     push_run(&served, "1", &["failed.xml"]);
     push_run(&served, "2", &["passed.xml"]);
     assert_eq!(flake_rate(&served), (1.0, 2.0));
+}
+
+#[test]
+fn what_one_push_brings_from_a_desk_is_one_run_and_another_push_is_another() {
+    let served = Served::start();
+    let runs = || {
+        let runs = http::get(&served.address, "/api/v1/projects/default/runs").body;
+        serde_json::from_str::<Value>(&runs).unwrap().as_array().unwrap().len()
+    };
+    let from_desk = |files: &[&str]| push(&served, &[], &[files, &["--commit", "abc", "--branch", "main"]].concat());
+    served.write("one/TEST-a.xml", &report(&[&passed("adds"), &failed("pays")]));
+    served.write("one/TEST-b.xml", &report(&[&passed("ships"), &passed("pays")]));
+    from_desk(&["one"]);
+    assert_eq!((flake_rate(&served), runs()), ((0.0, 3.0), 1), "two places that share a name");
+    from_desk(&["one"]);
+    from_desk(&["one/TEST-a.xml"]);
+    assert_eq!((flake_rate(&served), runs()), ((0.0, 3.0), 1), "a report counts once");
+    served.write("two/TEST-a.xml", &report(&[&passed("adds"), &passed("pays"), &passed("packs")]));
+    from_desk(&["two", "one"]);
+    assert_eq!((flake_rate(&served), runs()), ((1.0, 4.0), 2), "the same code passed in another run");
 }
 
 #[test]

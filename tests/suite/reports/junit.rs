@@ -158,6 +158,42 @@ fn duplicated_names_of_an_unknown_producer_are_folded_with_a_warning() {
 }
 
 #[test]
+fn what_producers_write_twice_that_never_write_a_retry_is_two_tests_of_one_name_and_never_flaky() {
+    for producer in ["jest tests", "vitest tests", "Mocha Tests"] {
+        let file = |result: &str| {
+            format!(
+                "<testsuite name='cart'><testcase classname='cart adds' name='cart adds'>{result}</testcase></testsuite>"
+            )
+        };
+        let both = [file("<failure/>"), file("")].concat();
+        let run = run(format!("<testsuites name='{producer}'>{both}</testsuites>"));
+        assert_eq!((folded(&run), words(&run)), ([1, 0, 1, 0, 0, 0], vec!["duplicate_test"]), "{producer}");
+    }
+}
+
+#[test]
+fn suites_that_cypress_runs_stand_in_the_file_that_was_named_before_them() {
+    let file = |file: &str, result: &str| {
+        format!(
+            "<testsuite name='Root Suite' file='{file}' tests='0'/>\
+             <testsuite name='Form'><testcase name='Form sends' classname='sends'>{result}</testcase></testsuite>"
+        )
+    };
+    let both = [file("cypress/e2e/login.cy.js", "<failure/>"), file("cypress/e2e/order.cy.js", "")].concat();
+    let run = run(format!("<testsuites name='Mocha Tests'>{both}<testsuite name='Root Suite'/></testsuites>"));
+    let files: Vec<_> = run.executions.iter().map(|one| one.test.file.as_deref().unwrap_or_default()).collect();
+    assert_eq!((folded(&run), files), ([2, 1, 1, 0, 0, 0], vec!["cypress/e2e/login.cy.js", "cypress/e2e/order.cy.js"]));
+}
+
+#[test]
+fn of_which_kind_a_failure_is_its_element_says() {
+    let run = run("<testsuite name='s'><testcase name='a' status='ERROR'><failure>m</failure></testcase>\
+         <testcase name='b' status='panicked'><error/></testcase>\
+         <testcase name='c' status='failed'><skipped/></testcase></testsuite>");
+    assert_eq!((folded(&run), words(&run)), ([3, 0, 2, 1, 0, 0], Vec::<&str>::new()));
+}
+
+#[test]
 fn the_same_name_in_another_suite_class_file_or_browser_is_another_test() {
     let run = run(r#"<testsuites id="" name="">
         <testsuite name="a.spec.ts" hostname="chromium"><testcase classname="a.spec.ts" name="x"><failure/></testcase></testsuite>

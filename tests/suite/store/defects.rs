@@ -1,7 +1,7 @@
 //! Lists of defects, and what they read: a tracker may have told a hundred thousand of them.
 
 use super::{DAY, NOON, store};
-use qastack::quality::{Defect, DefectKind, FigureName};
+use qastack::quality::{Defect, DefectKind, FigureName, Rules};
 use qastack::store::{NewDefects, Store, StoreOptions};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -76,6 +76,47 @@ async fn a_page_of_a_kind_reads_the_days_that_it_shows_and_no_others() {
             "{kind:?}: they are unreadable"
         );
     }
+}
+
+#[tokio::test]
+async fn a_page_of_a_rare_kind_reads_none_of_the_others_of_its_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("qastack.db");
+    let store = Store::open(&path, StoreOptions::default()).unwrap();
+    fill(&store, 7).await;
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    let sql = "UPDATE defect SET defect = '7' WHERE key NOT IN ('SHOP-0000', 'SHOP-0005')";
+    assert_eq!(rows.execute(sql, []).unwrap(), 5);
+    let page = |kind| store.read_blocking(|reader| reader.defect_page("shop", Some(kind), 0, 10));
+    assert_eq!(page(DefectKind::Invalid).unwrap().defects.len(), 2);
+    assert!(page(DefectKind::Production).is_err());
+}
+
+#[tokio::test]
+async fn the_pages_follow_a_defect_that_changes_a_restart_and_other_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("qastack.db");
+    let open = || Store::open(&path, StoreOptions::default()).unwrap();
+    let keys = |store: &Store, kind| -> Vec<String> {
+        let page = store.read_blocking(|reader| reader.defect_page("shop", Some(kind), 0, 10)).unwrap();
+        page.defects.into_iter().map(|one| one.defect.key).collect()
+    };
+    let store = open();
+    fill(&store, 7).await;
+    assert_eq!(keys(&store, DefectKind::Invalid), ["SHOP-0000", "SHOP-0005"]);
+    let mended = Defect { resolution: "Fixed".into(), ..defect(5) };
+    let new = NewDefects { project: "shop".into(), defects: vec![mended], bytes: 1, received_at: NOON };
+    store.upsert_defects(new).await.unwrap();
+    assert_eq!(keys(&store, DefectKind::Invalid), ["SHOP-0000"]);
+    store.close().await;
+    drop(store);
+    let store = open();
+    assert_eq!(keys(&store, DefectKind::Invalid), ["SHOP-0000"]);
+    let mut rules = Rules::default();
+    rules.defects.production.clear();
+    store.set_rules(rules).await.unwrap();
+    assert_eq!(keys(&store, DefectKind::Production), Vec::<String>::new());
+    assert_eq!(keys(&store, DefectKind::PreRelease).len(), 6);
 }
 
 #[tokio::test]

@@ -314,6 +314,34 @@ async fn a_test_that_fails_in_one_place_is_not_mended_by_passing_in_another() {
 }
 
 #[tokio::test]
+async fn recovery_goes_by_when_the_runs_were_in_whatever_order_their_reports_come() {
+    let runs = [(10, "P"), (9, "F"), (7, "F"), (6, "P"), (5, "P"), (3, "F"), (2, "P")];
+    // Red from nine to six hours ago and from three to two: four hours in two recoveries.
+    for order in [[0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0], [3, 6, 0, 2, 5, 1, 4], [1, 4, 6, 3, 5, 0, 2]] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("qastack.db");
+        let open = || qastack::store::Store::open(&path, qastack::store::StoreOptions::default()).unwrap();
+        let mut store = open();
+        for (count, (hours, outcome)) in order.into_iter().map(|index| runs[index]).enumerate() {
+            let run = hours.to_string();
+            let mut new = new_report(on_main(&run, &run), report(&[("a", outcome)]));
+            new.meta.started_at = Some(NOON - hours * 3600);
+            store.ingest(new).await.unwrap();
+            if count == 3 {
+                // What was saved knows them, too.
+                store.close().await;
+                drop(store);
+                store = open();
+            }
+        }
+        let figure = *store.snapshot().figures(NOON).get(FigureName::RecoveryTime);
+        assert_eq!((figure.numerator, figure.denominator), (4.0 * 3600.0, 2.0), "{order:?}");
+        let why = store.read(|reader| reader.explain(FigureName::RecoveryTime, None, NOON, 10)).await.unwrap();
+        assert_eq!(why.recoveries.iter().map(|one| one.seconds).collect::<Vec<_>>(), [3 * 3600, 3600], "{order:?}");
+    }
+}
+
+#[tokio::test]
 async fn recoveries_add_up_to_the_figure_and_are_those_of_the_default_branch() {
     let store = store();
     let mut hours = 300;
