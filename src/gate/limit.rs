@@ -17,12 +17,15 @@ impl Limit {
     ///
     /// # Errors
     /// There is no such figure, or it can never be that much; in words.
-    pub fn new(figure: &str, value: f64) -> Result<Self, String> {
+    pub fn new(figure: &str, amount: Amount) -> Result<Self, String> {
         let figure = FigureName::meant(figure).map_err(|unknown| {
             let hint = unknown.hint();
             format!("{unknown}. {}", hint.trim_end_matches('.'))
         })?;
-        let limit = Self { figure, value };
+        if amount.is_percentage && figure.unit() != Unit::Ratio {
+            return Err(format!("{} is no share, and no percentage limits it", figure.word()));
+        }
+        let limit = Self { figure, value: amount.value };
         // What the leakage is a share of is a rule of the figures, which are not at hand here.
         limit.fits(LeakageDenominator::PreRelease)?;
         Ok(limit)
@@ -53,19 +56,30 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("`{text}` is not FIGURE=NUMBER, such as flake_rate=0.1");
         let (figure, value) = text.split_once('=').ok_or_else(expected)?;
-        let value = number(value).filter(|_| !figure.trim().is_empty()).ok_or_else(expected)?;
-        Self::new(figure.trim(), value)
+        let amount = Amount::read(value).filter(|_| !figure.trim().is_empty()).ok_or_else(expected)?;
+        Self::new(figure.trim(), amount)
     }
 }
 
-/// A number or a percentage: `0.1` and `10%` are the same.
-pub fn number(text: &str) -> Option<f64> {
-    let (number, scale) = match text.trim().strip_suffix('%') {
-        Some(percent) => (percent, 100.0),
-        None => (text, 1.0),
-    };
-    let value: f64 = number.trim().parse().ok()?;
-    value.is_finite().then_some(value / scale)
+/// A number as it is typed. `0.1` and `10%` are the same, but only a share is limited by a percentage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Amount {
+    /// The number: of 10 %, 0.1.
+    pub value: f64,
+    /// Whether it was written as a percentage.
+    pub is_percentage: bool,
+}
+
+impl Amount {
+    /// Reads a number or a percentage.
+    pub fn read(text: &str) -> Option<Self> {
+        let (number, scale) = match text.trim().strip_suffix('%') {
+            Some(percent) => (percent, 100.0),
+            None => (text, 1.0),
+        };
+        let value: f64 = number.trim().parse().ok()?;
+        value.is_finite().then_some(Self { value: value / scale, is_percentage: scale > 1.0 })
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +91,10 @@ mod tests {
         let limit = Limit { figure: FigureName::FlakeRate, value: 0.1 };
         for text in ["flake_rate=0.1", " flake-rate = 10 % ", "qa_flake_ratio=10%"] {
             assert_eq!(text.parse(), Ok(limit.clone()), "{text}");
+        }
+        for text in ["broken_tests=5%", "run_duration_p95=50 %"] {
+            let refused = text.parse::<Limit>().unwrap_err();
+            assert!(refused.ends_with(" is no share, and no percentage limits it"), "{refused}");
         }
         for text in ["flake_rate", "=1", "flake_rate=", "flake_rate=x", "flake_rate=NaN", "flake_rate=inf"] {
             assert!(text.parse::<Limit>().is_err(), "{text}");

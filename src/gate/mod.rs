@@ -6,7 +6,7 @@
 mod limit;
 mod summary;
 
-pub use limit::{Limit, number};
+pub use limit::{Amount, Limit};
 pub use summary::markdown;
 
 use crate::quality::{FigureName, Unit};

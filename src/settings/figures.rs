@@ -1,6 +1,7 @@
 //! How the figures are computed; the same keys in `qastack.yaml` and in the exporter's own file.
 
 use super::{Period, Share};
+use crate::gate;
 use crate::quality::{DefectRules, InfrastructureGuard, Rules};
 use crate::reports::NameRules;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -42,11 +43,11 @@ fn guard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InfrastructureGua
     impl Default for Guard {
         fn default() -> Self {
             let InfrastructureGuard { minimum_decisive, failed_share } = InfrastructureGuard::default();
-            Self { minimum_decisive, failed_share: Share(failed_share) }
+            Self { minimum_decisive, failed_share: Share(gate::Amount { value: failed_share, is_percentage: false }) }
         }
     }
-    let Guard { minimum_decisive, failed_share: Share(failed_share) } = Guard::deserialize(deserializer)?;
-    Ok(InfrastructureGuard { minimum_decisive, failed_share })
+    let Guard { minimum_decisive, failed_share: Share(share) } = Guard::deserialize(deserializer)?;
+    Ok(InfrastructureGuard { minimum_decisive, failed_share: share.value })
 }
 
 /// A part of names that differs from run to run, and what stands in its place.

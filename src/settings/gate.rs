@@ -2,7 +2,7 @@
 
 use crate::gate;
 use crate::quality::LeakageDenominator;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 
 /// Limits by the word of the figure; a flag for the same figure takes their place.
@@ -42,15 +42,20 @@ impl GateSettings {
 }
 
 /// A number, which may be written as a percentage: `0.1` or `10%`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Share(pub f64);
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(pub gate::Amount);
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.value)
+    }
+}
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = super::layers::scalar(deserializer)?;
         let expected = || de::Error::custom(format!("`{text}` is not a number such as 0.1 or 10%"));
-        gate::number(&text).map(Self).ok_or_else(expected)
+        gate::Amount::read(&text).map(Self).ok_or_else(expected)
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
         }
         assert_eq!(guard("", &[("QASTACK_FIGURES__INFRASTRUCTURE_GUARD__FAILED_SHARE", "50%")]), half);
         let denominator = "figures: { defects: { denominator: pre_release } }\ngate: { max: { defect_leakage: 150% } }";
-        assert_eq!(load(denominator, &[]).expect("settings").settings.gate.max["defect_leakage"].0, 1.5);
+        assert_eq!(load(denominator, &[]).expect("settings").settings.gate.max["defect_leakage"].0.value, 1.5);
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let variables = [("QASTACK_GATE__MAX__FLAKE_RATE", "2%"), ("QASTACK_GATE__MIN", "{tests: 100}")];
         let gate = load(yaml, &variables).expect("settings").settings.gate;
         let pairs = |limits: &BTreeMap<String, Share>| {
-            limits.iter().map(|(word, share)| format!("{word}={}", share.0)).collect::<Vec<_>>().join(" ")
+            limits.iter().map(|(word, share)| format!("{word}={}", share.0.value)).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(pairs(&gate.max), "defect_leakage=0.05 flake_rate=0.02");
         assert_eq!(pairs(&gate.min), "tests=100");
