@@ -68,9 +68,6 @@ impl FromStr for Pair {
 /// Defects that are sent at once; the exporter takes a list in one transaction.
 const AT_ONCE: usize = 20_000;
 
-/// The seconds of a day.
-const DAY: u64 = 86_400;
-
 /// Rows of the preview that are printed; JSON has all of them.
 const SHOWN: usize = 40;
 
@@ -93,8 +90,10 @@ pub async fn run(arguments: ImportArgs, context: &Context) -> Result<Answer> {
     import.has_mapped_columns()?;
     import.keep_only(&only)?;
     import.classify(&settings.figures.defects)?;
-    let window = settings.figures.leakage_window.as_duration().as_secs() / DAY;
-    import.look_for_older(now, u32::try_from(window).unwrap_or(u32::MAX));
+    // Settings whose rules make no sense are not loaded.
+    if let Ok(rules) = settings.figures.rules() {
+        import.look_for_older(now, rules.leakage_window_days);
+    }
     if import.defects.is_empty() {
         let entries = words::plain(&words::counted(import.others, "entry", "entries"));
         let message = format!("of {entries} none is a defect by {}", pairs(&only));

@@ -162,7 +162,7 @@ fn spool(waits: &Waits, style: Style) -> String {
     }
     let waiting = style.warning(&reports(waits.waiting));
     let since = waits.since.map_or_else(String::new, |since| format!(" since {since}"));
-    format!("{:<14} {waiting}{since} in {}\n{:<14} {SENT_BY}\n", "spool", waits.directory.display(), "")
+    format!("{:<14} {waiting}{since} in {}\n{:<14} {SENT_BY}\n", "spool", waits.directory, "")
 }
 
 /// Seconds as people say them: the two largest units.

@@ -73,12 +73,14 @@ pub struct Amount {
 impl Amount {
     /// Reads a number or a percentage.
     pub fn read(text: &str) -> Option<Self> {
-        let (number, scale) = match text.trim().strip_suffix('%') {
-            Some(percent) => (percent, 100.0),
-            None => (text, 1.0),
+        let percent = text.trim().strip_suffix('%').map(str::trim);
+        let value: f64 = match percent {
+            // Read as it is written: a division would make 0.33299999999999996 of 33.3 %.
+            Some(percent) if !percent.contains(['e', 'E']) => format!("{percent}e-2").parse().ok()?,
+            Some(percent) => percent.parse::<f64>().ok()? / 100.0,
+            None => text.trim().parse().ok()?,
         };
-        let value: f64 = number.trim().parse().ok()?;
-        value.is_finite().then_some(Self { value: value / scale, is_percentage: scale > 1.0 })
+        value.is_finite().then_some(Self { value, is_percentage: percent.is_some() })
     }
 }
 
@@ -92,6 +94,8 @@ mod tests {
         for text in ["flake_rate=0.1", " flake-rate = 10 % ", "qa_flake_ratio=10%"] {
             assert_eq!(text.parse(), Ok(limit.clone()), "{text}");
         }
+        assert_eq!("pass_ratio=33.3%".parse::<Limit>().unwrap().value, 0.333);
+        assert_eq!("pass_ratio=5e1%".parse::<Limit>().unwrap().value, 0.5);
         for text in ["broken_tests=5%", "run_duration_p95=50 %"] {
             let refused = text.parse::<Limit>().unwrap_err();
             assert!(refused.ends_with(" is no share, and no percentage limits it"), "{refused}");

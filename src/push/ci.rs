@@ -46,7 +46,7 @@ pub fn detect(environment: &Environment) -> Option<CiRun> {
 /// Reads what one system says about the run.
 type Reader = fn(&Variables<'_>) -> CiRun;
 
-/// Each system with the variables only it sets. Jenkins' is last but one: its agents run other systems' jobs too, and
+/// Each system with the variables only it sets. Jenkins' is the last: its agents run other systems' jobs too, and
 /// one that was never told its own address has no `JENKINS_URL`.
 const SYSTEMS: [(&[&str], Reader); 10] = [
     (&["GITHUB_ACTIONS"], github),
@@ -57,8 +57,8 @@ const SYSTEMS: [(&[&str], Reader); 10] = [
     (&["BITBUCKET_BUILD_NUMBER", "BITBUCKET_PIPELINE_UUID", "BITBUCKET_COMMIT"], bitbucket),
     (&["TRAVIS"], travis),
     (&["DRONE"], drone),
-    (&["JENKINS_URL", "JENKINS_HOME"], jenkins),
     (&["TEAMCITY_VERSION"], teamcity),
+    (&["JENKINS_URL", "JENKINS_HOME"], jenkins),
 ];
 
 struct Variables<'a>(&'a Environment);

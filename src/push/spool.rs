@@ -71,7 +71,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waits {
     /// Where the spool is.
-    pub directory: PathBuf,
+    pub directory: String,
     /// How many parcels wait.
     pub waiting: usize,
     /// When the oldest of them was pushed; none where none waits.
@@ -152,7 +152,7 @@ impl Spool {
         let parcels = files(&directory, PARCEL)?;
         let since = parcels.iter().filter_map(|path| pushed_at(path)).min();
         let since = since.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        Ok(Waits { directory, waiting: parcels.len(), since })
+        Ok(Waits { directory: directory.display().to_string(), waiting: parcels.len(), since })
     }
 
     /// The parcels that wait, the oldest first.

@@ -7,6 +7,9 @@
 /// How many of its newest decided executions a test remembers, so that one which comes late finds its place.
 pub(super) const REMEMBERED: usize = 15;
 
+/// In how many places a test is red at most, of those that are settled: the oldest is forgotten first.
+const RED_PLACES: usize = 32;
+
 /// One decided execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decided {
@@ -101,9 +104,15 @@ impl Colour {
         let known = self.red.iter().position(|(place, _)| *place == oldest.place());
         match known {
             Some(index) if !oldest.failed() => {
-                self.red.swap_remove(index);
+                self.red.remove(index);
             }
-            None if oldest.failed() => self.red.push((oldest.place(), oldest.at)),
+            None if oldest.failed() => {
+                if self.red.len() == RED_PLACES {
+                    // Where places have a name of their own in each run, none of them ever passes.
+                    self.red.remove(0);
+                }
+                self.red.push((oldest.place(), oldest.at));
+            }
             _ => {}
         }
     }
@@ -203,6 +212,16 @@ mod tests {
         assert_eq!(recovered(&executions), [(1, 200)]);
         executions.push(at(3, false));
         assert_eq!(recovered(&executions), [(1, 200)], "what is settled stays");
+    }
+
+    #[test]
+    fn places_that_never_come_back_do_not_pile_up() {
+        let mut colour = Colour::default();
+        for moment in 1..=200u32 {
+            colour.decide(Decided::new(i64::from(moment), moment * 2, true));
+        }
+        assert_eq!((colour.red.len(), colour.newest.len()), (RED_PLACES, REMEMBERED));
+        assert_eq!(colour.decide(Decided::new(300, 184 * 2, false)).come, [Recovered { red: 184, green: 300 }]);
     }
 
     proptest! {

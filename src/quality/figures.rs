@@ -174,7 +174,8 @@ const TABLE: &[Row] = &[
         FigureName::RecoveryTime,
         "recovery_time",
         Unit::Seconds,
-        "from a test's first failure to its next pass on the default branch, in the mean, by the day of the pass",
+        "from a test's first failure to its next pass on the default branch in the same environment or job, in the \
+         mean, by the day of the pass",
     ),
     (
         FigureName::RemovalEfficiency,

@@ -51,7 +51,9 @@ impl Decoded<'_> {
     /// Removes what XML does not allow from a part of the text that stands here, and notes that something was.
     pub fn without_controls<'p>(&self, part: &'p str, offset: usize) -> Cow<'p, str> {
         let Some(at) = first_control(part) else { return Cow::Borrowed(part) };
-        self.control.set(self.control.get().or(Some(offset + at)));
+        // Some formats are gone through twice.
+        let first = self.control.get().map_or(offset + at, |known| known.min(offset + at));
+        self.control.set(Some(first));
         without_controls(part)
     }
 }

@@ -100,17 +100,22 @@ pub(super) fn read(text: &str, limits: &Limits, names: &NameRules) -> Result<Tes
     let report: Report<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
     let run = RunBuilder::new(Format::PlaywrightJson, text, limits, names);
     let mut reader = Reader { run, text };
+    for suite in &report.suites {
+        reader.suite(suite, &suite.title, "")?;
+    }
+    let counts = reader.run.elements();
     for error in report.errors {
         let message =
             serde_json::from_str::<ErrorMessage>(error.get()).map_or_else(|_| String::new(), |one| one.message);
+        // With `maxFailures` it says of failed tests that there are enough of them.
+        if message.contains("Testing stopped early") && counts.failed + counts.errors > 0 {
+            continue;
+        }
         let line = message.lines().next().unwrap_or_default().to_owned();
         let message = Some(cut(&message, limits.kept_text).to_owned());
         let offset = offset_of(text, error);
         let outside = Outside { suite: "", class: "", name: OUTSIDE, offset, message };
         reader.run.add_outside(outside, || format!("an error outside of every test: {line}"))?;
-    }
-    for suite in &report.suites {
-        reader.suite(suite, &suite.title, "")?;
     }
     let run = &mut reader.run;
     if let Some(Stats { start_time, duration }) = report.stats.get(run, "stats", 0) {

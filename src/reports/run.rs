@@ -71,6 +71,8 @@ pub(crate) struct RunBuilder<'r> {
     repeats: Repeats,
     // It knows names as they are written: two parameters that only differ in a random part are two tests.
     places: Places,
+    /// How many failures outside of tests there were.
+    outside: u64,
     /// Executions whose names lost a part that may be a parameter's value, with their names before.
     doubtful: Vec<(usize, String)>,
 }
@@ -96,6 +98,7 @@ impl<'r> RunBuilder<'r> {
             names,
             lines: Lines { bytes: text.as_bytes(), offset: 0, line: 1 },
             places: Places::new(),
+            outside: 0,
             doubtful: Vec::new(),
         }
     }
@@ -166,7 +169,8 @@ impl<'r> RunBuilder<'r> {
     pub fn add_outside(&mut self, outside: Outside<'_>, told: impl FnOnce() -> String) -> Result<(), Unreadable> {
         let Outside { suite, class, name, offset, message } = outside;
         // They must not be without end, though they are no elements.
-        if self.run.executions.len() as u64 >= self.limits.cases {
+        self.outside += 1;
+        if self.outside > self.limits.cases {
             return Err(Unreadable::TooManyCases { line: self.lines.of(offset), limit: self.limits.cases });
         }
         self.warn("suite_error", offset, told);

@@ -123,8 +123,8 @@ mod tests {
             assert_eq!(guard(&format!("figures: {{ infrastructure_guard: {{ failed_share: {share} }} }}"), &[]), half);
         }
         assert_eq!(guard("", &[("QASTACK_FIGURES__INFRASTRUCTURE_GUARD__FAILED_SHARE", "50%")]), half);
-        let denominator = "figures: { defects: { denominator: pre_release } }\ngate: { max: { defect_leakage: 150% } }";
-        assert_eq!(load(denominator, &[]).expect("settings").settings.gate.max["defect_leakage"].0.value, 1.5);
+        let above_1 = "gate: { max: { defect_leakage: 150% } }";
+        assert_eq!(load(above_1, &[]).expect("settings").settings.gate.max["defect_leakage"].0.value, 1.5);
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             ("figures: { infrastructure_guard: { failed_share: 101% } }", "1.01 is not a share from 0 to 1"),
             ("figures: { infrastructure_guard: { failed_share: most } }", "a number such as 0.1 or 10%"),
             ("figures: { infrastructure_guard: { share: 1 } }", "line 1"),
-            ("gate: { max: { defect_leakage: 2 } }", "figures.defects.denominator is pre_release"),
+            ("gate: { max: { flake_rate: 2 } }", "flake_rate is a share, from 0 to 1"),
             ("history: { size: 1KiB }", "1KiB is less than 16MiB"),
             ("gate: { max: { flake_rate: much } }", "a number such as 0.1 or 10%"),
             ("import: { columns: { colour: Found in } }", "`colour` is no field of a defect"),

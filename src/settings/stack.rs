@@ -232,8 +232,7 @@ impl StackSettings {
         }
         self.figures.rules().map_err(|(path, message)| Problem::new(path, message))?;
         self.figures.check_names().map_err(|(path, message)| Problem::new(path, message))?;
-        let leakage = self.figures.defects.denominator;
-        self.gate.check(leakage).map_err(|(path, message)| Problem::new(path, message))?;
+        self.gate.check().map_err(|(path, message)| Problem::new(path, message))?;
         let columns = self.import.columns.iter().map(|(field, column)| (field.as_str(), column.as_str()));
         FieldMap::new(columns).map_err(|message| Problem::new("import.columns", message))?;
         self.metrics.check().map_err(|(path, message)| Problem::new(path, message))?;

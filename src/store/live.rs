@@ -323,16 +323,19 @@ pub(super) fn recoveries(
         recoveries.sort_by_key(|one| Reverse(one.seconds()));
         recoveries.truncate(limit);
     };
-    // The plus keeps to the index by time: another one would have all executions sorted.
+    // Only the numbers are sorted, and no executions with them.
+    let mut statement = connection.prepare_cached("SELECT id FROM report WHERE project_id = ?1 ORDER BY at, id")?;
+    let numbers = statement.query_map([project], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {FOLDABLE} FROM report AS r JOIN run ON run.id = r.run_id \
-         WHERE +r.project_id = ?1 AND (run.branch IS NULL OR run.branch = ?2) ORDER BY r.at, r.id"
+         WHERE r.id = ?1 AND (run.branch IS NULL OR run.branch = ?2)"
     ))?;
-    let mut rows = statement.query((project, default_branch))?;
     // Where a test is red, with the report and the moment since which it is.
     let mut red: HashMap<(u32, u32), (i64, i64)> = HashMap::new();
     let (mut slowest, mut all) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
+    for number in numbers {
+        let mut rows = statement.query((number, default_branch))?;
+        let Some(row) = rows.next()? else { continue };
         let report = FoldableReport::read(row)?;
         if report.facts(default_branch).standing(rules) != Standing::Counts {
             continue;

@@ -161,13 +161,13 @@ fn outside_window(backlog: &Backlog, deliveries: &[Delivery]) -> Vec<String> {
         End::Stored(receipt) => Some((&delivery.file, receipt)),
         _ => None,
     });
-    let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut told: BTreeMap<(&str, Option<i64>), Vec<&str>> = BTreeMap::new();
     for (file, receipt) in backlog.delivered.iter().map(|(file, receipt)| (file, receipt)).chain(stored) {
         if let Some(text) = receipt["outside_window"].as_str() {
-            told.entry(text).or_default().push(file);
+            told.entry((text, receipt["run"].as_i64())).or_default().push(file);
         }
     }
-    let warning = |(text, files): (&str, Vec<&str>)| match files.as_slice() {
+    let warning = |((text, _), files): ((&str, _), Vec<&str>)| match files.as_slice() {
         [only] => format!("{only}: {text}"),
         [first, others @ ..] => {
             let others = words::counted(others.len() as u64, "more file", "more files");
@@ -202,20 +202,22 @@ fn spool_data(push: &Push, backlog: &Backlog, added: usize) -> Value {
     let file = |(file, receipt): &(String, Value)| json!({ "file": file, "receipt": receipt });
     let refused = |(file, why): &(String, String)| json!({ "file": file, "error": why });
     json!({
-        "directory": push.spool.directory(),
+        "directory": push.spool.directory().display().to_string(),
         "delivered": backlog.delivered.iter().map(file).collect::<Vec<_>>(),
         "refused": backlog.refused.iter().map(refused).collect::<Vec<_>>(),
         "waiting": backlog.waiting + added,
     })
 }
 
-fn tell_backlog(backlog: &Backlog, lines: &mut Vec<String>, warnings: &mut Vec<String>) {
+fn tell_backlog(backlog: &Backlog, lines: &mut Vec<String>, told: &mut Vec<String>) {
     for (file, receipt) in &backlog.delivered {
         // A list of defects has no executions, a report no keys.
         let kind = if receipt.get("counts").is_some() { Kind::Report } else { Kind::Defects };
         lines.push(format!("{file}, from the spool: {}", in_words(kind, receipt)));
+        told.extend(warnings(file, receipt));
+        told.extend(older_defects(file, receipt));
     }
-    warnings.extend(backlog.warnings.iter().cloned());
+    told.extend(backlog.warnings.iter().cloned());
 }
 
 /// One error for all: every file that was not stored is named with its reason, and the first decides the code.

@@ -176,7 +176,7 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
     }
     let environment: Environment = super::environment().collect();
     let mut meta = arguments.run.meta(&environment);
-    if meta.run.is_none() && found.files.len() > 1 {
+    if meta.run.is_none() && found.files.len() + usize::from(found.standard_input) > 1 {
         meta.push = Some(name_of_push(push.now));
     }
     let missing = found.missing.into_iter().map(|(name, reason)| Delivery {
@@ -185,18 +185,17 @@ pub async fn run(arguments: PushArgs, context: &Context) -> Result<Answer> {
         end: End::Unreadable(reason.to_owned()),
     });
     // Trouble with the spool must not keep back what can be delivered.
-    let (right, backlog) = match push.turn(Duration::ZERO).await {
-        Ok(right) => {
-            let backlog = push.backlog(right.as_ref()).await;
-            (right, backlog.unwrap_or_else(|trouble| Backlog::with_warning(trouble.message())))
-        }
-        Err(trouble) => (None, Backlog::with_warning(trouble.message())),
+    let backlog = match push.turn(Duration::ZERO).await {
+        Ok(right) => push.backlog(right.as_ref()).await,
+        Err(trouble) => Err(trouble),
     };
+    // Nobody else is kept from the spool from here on: standard input may come from a test run that goes on for long.
+    let backlog = backlog.unwrap_or_else(|trouble| Backlog::with_warning(trouble.message()));
     let files = found.files.iter().map(|path| (path.as_path(), read_file as Reader));
     let input = found.standard_input.then_some((Path::new(standard_input::NAME), standard_input::read as Reader));
     let sending = files.chain(input).map(|(path, reader)| push.deliver(path, reader, &meta));
     let sent: Vec<Delivery> = futures_util::stream::iter(sending).buffered(SIDE_BY_SIDE).collect().await;
-    let dropped = push.trim(right);
+    let dropped = push.trim();
     let sent = Sent { deliveries: missing.chain(sent).collect(), backlog, dropped };
     Ok(answer::of_push(&push, sent, arguments.delivery.strict))
 }
@@ -269,11 +268,10 @@ impl Push {
     }
 
     /// Holds the spool to its bounds after something was added. Another push that delivers does it, too.
-    fn trim(&self, right: Option<Delivering>) -> Vec<String> {
-        let right = match right {
-            Some(right) => Some(right),
-            None if self.spool.is_empty().unwrap_or(true) => None,
-            None => self.spool.deliver().ok().flatten(),
+    fn trim(&self) -> Vec<String> {
+        let right = match self.spool.is_empty() {
+            Ok(false) => self.spool.deliver().ok().flatten(),
+            _ => None,
         };
         right.and_then(|right| self.spool.trim(&right, self.now).ok()).unwrap_or_default()
     }

@@ -176,12 +176,13 @@ impl Reader<'_> {
 
     fn test(&mut self, tag: &Tag<'_>, place: &Place) -> Result<(), Unreadable> {
         let mut attributes = self.attributes(tag)?;
-        let (before, broken) = (self.run.elements().tests, self.broken());
+        let (before, broken, outside) = (self.run.elements().tests, self.broken(), self.outside);
         let failure = self.failure(place)?;
         let outcome = self.outcome(&attributes, tag.offset);
         // A data-driven or an ordered test of TRX sums up the results inside it: those are the tests.
         let sums_up = self.run.elements().tests > before;
-        if sums_up && !(outcome.is_failure() && self.broken() == broken) {
+        let explained = self.broken() > broken || self.outside > outside;
+        if sums_up && (explained || !outcome.is_failure()) {
             return Ok(());
         }
         let duration = if sums_up { None } else { self.duration(&attributes, tag.offset) };

@@ -77,6 +77,9 @@ impl Junit<'_> {
             match self.xml.next()? {
                 Token::Open(tag) => {
                     roots += 1;
+                    // What a root before it says of its producer does not hold for this one.
+                    self.run.repeats_are(Repeats::Unknown);
+                    (self.file, self.playwright) = (None, false);
                     if roots == 2 {
                         let name = tag.name().to_owned();
                         self.run.warn("several_roots", tag.offset, || {
@@ -114,7 +117,6 @@ impl Junit<'_> {
         if NEVER_A_RETRY.contains(&group.name.as_str()) {
             self.run.repeats_are(Repeats::Rows);
         }
-        self.file = None;
         group.name.clear();
         self.children(&group)?;
         self.compare(&group, before);

@@ -247,12 +247,11 @@ impl<'a> Xml<'a> {
             return;
         }
         let text = text.read();
-        let length = text.len();
         // White space in front is laid out by the producer; it must not use the budget up.
         let text = if kept.is_empty() { text.trim_start() } else { &text };
-        let head = cut(text, *budget);
+        let (head, offset) = (cut(text, *budget), self.position().saturating_sub(text.len()));
         *budget = if head.len() < text.len() { 0 } else { *budget - head.len() };
-        kept.push_str(&self.decoded.without_controls(head, self.position().saturating_sub(length)));
+        kept.push_str(&self.decoded.without_controls(head, offset));
     }
 
     /// A piece of text up to the next markup or reference, or a reference to a character that every XML knows.

@@ -101,8 +101,8 @@ impl Reader<'_> {
                     before -= 1;
                     continue;
                 }
-                let mut rows = whole.query([id])?;
-                if let Some(row) = rows.next()? {
+                let mut one = whole.query([id])?;
+                if let Some(row) = one.next()? {
                     let defect = classified(project, &snapshot.rules, row)?;
                     // It may have changed since the snapshot.
                     page.defects.extend(Some(defect).filter(|defect| kind.holds(&defect.class)));

@@ -32,6 +32,7 @@ fn a_report_from_standard_input_is_stored_under_its_name_beside_files() {
     let files = pushed["data"]["files"].as_array().unwrap();
     assert_eq!((&files[0]["file"], &files[1]["file"]), (&"a.xml".into(), &"standard input".into()));
     assert_eq!((&files[1]["kind"], &files[1]["receipt"]["counts"]["tests"]), (&"report".into(), &2.into()));
+    assert_eq!(files[0]["receipt"]["run"], files[1]["receipt"]["run"], "one push is one run: {pushed:#}");
     let packed = zstd::encode_all(content.as_bytes(), 3).unwrap();
     let again = push(&served, &packed, &["--run", "7"], 0);
     assert_eq!(again["data"]["files"][0]["receipt"]["counts"]["tests"], 2, "{again:#}");

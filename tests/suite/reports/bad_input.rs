@@ -62,6 +62,13 @@ fn control_characters_are_removed_with_a_warning_wherever_they_stand() {
 }
 
 #[test]
+fn the_line_of_a_control_character_is_where_it_stands() {
+    let run =
+        run("<testsuite>\n<testcase name='a'>\n<failure>\n\n\n\n\n\u{1}boom\n\n</failure></testcase></testsuite>");
+    assert_eq!((words(&run), run.warnings[0].line), (vec!["control_characters"], 8));
+}
+
+#[test]
 fn character_references_bring_in_no_control_characters() {
     let run = run("<testsuite><testcase name='a&#27;b&#x9;c'><failure>d&#8;e&#0;</failure></testcase></testsuite>");
     assert!(!format!("{run:?}").contains("\\u{1b}"), "{run:?}");

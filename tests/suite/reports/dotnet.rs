@@ -131,6 +131,19 @@ fn what_fails_outside_of_the_tests_of_a_trx_report_is_an_error_wherever_the_summ
 }
 
 #[test]
+fn a_failure_that_sums_up_another_one_is_told_once() {
+    let row = "<UnitTestResult testName='row' outcome='Passed'/>";
+    let sums_up = |name: &str, inner: &str| {
+        format!(
+            "<UnitTestResult testName='{name}' outcome='Failed'><InnerResults>{inner}</InnerResults></UnitTestResult>"
+        )
+    };
+    let results = sums_up("outer", &sums_up("inner", row));
+    let run = run(format!("<TestRun><Results>{results}</Results></TestRun>"));
+    assert_eq!((run.counts().tests, run.counts().errors, words(&run)), (2, 1, vec!["suite_error"]));
+}
+
+#[test]
 fn an_nunit_suite_that_cannot_be_run_is_an_error_where_none_of_its_tests_is_there() {
     let bad = "<test-suite type='Assembly' name='/x/bad.dll' runstate='NotRunnable' result='Failed' label='Invalid'>\
                <reason><message>Could not load</message></reason></test-suite>";

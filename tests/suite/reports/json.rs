@@ -57,6 +57,18 @@ fn the_word_of_a_reporter_decides_whether_a_test_was_flaky() {
 }
 
 #[test]
+fn that_playwright_stopped_after_enough_failures_is_no_failure_of_its_own() {
+    let report = |status: &str| {
+        format!(
+            r#"{{"config":{{}},"errors":[{{"message":"Testing stopped early after 1 maximum allowed failures."}}],"suites":[
+            {{"title":"a.spec.ts","specs":[{{"title":"t","tests":[{{"status":"{status}"}}]}}]}}]}}"#
+        )
+    };
+    assert_eq!(folded(&run(report("unexpected"))), [1, 0, 1, 0, 0, 0]);
+    assert_eq!(folded(&run(report("expected"))), [2, 1, 0, 1, 0, 0], "nothing else says why it stopped");
+}
+
+#[test]
 fn an_error_of_playwright_outside_of_every_test_is_an_error_of_the_run() {
     let run = run(r#"{"config":{},"errors":[{"message":"Error: a worker\nat line 1"},{"stack":"no message"}],
         "suites":[{"title":"a.spec.ts","specs":[{"title":"t","tests":[{"status":"expected"}]}]}]}"#);
