@@ -185,12 +185,19 @@ proptest! {
     #[test]
     fn the_order_of_the_reports_changes_no_figure(history in any_history(), seed in any::<u64>()) {
         let rules = rules();
-        prop_assume!(is_remembered(&history));
         let forward: Vec<&Report> = history.iter().collect();
         let mut shuffled = forward.clone();
         shuffled.sort_by_key(|report| (report.id as u64).wrapping_mul(seed | 1).rotate_left(17));
         let (left, right) = (fold(&forward, &rules), fold(&shuffled, &rules));
-        prop_assert_eq!(sums(&left, &rules), sums(&right, &rules));
+        let of = |state: &ProjectState| {
+            let mut sums = sums(state, &rules);
+            if !is_remembered(&history) {
+                // Of what comes later than is remembered, the order decides.
+                sums.executions.recoveries = Recoveries::default();
+            }
+            sums
+        };
+        prop_assert_eq!(of(&left), of(&right));
         prop_assert_eq!(left.sums.suites(NOW, &rules.rules), right.sums.suites(NOW, &rules.rules));
         let window = Window::ending(Day(TODAY), 14);
         prop_assert_eq!(rank_flaky(&left, window, 1, 10), rank_flaky(&right, window, 1, 10));
