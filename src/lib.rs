@@ -13,6 +13,7 @@ pub mod exit_code;
 pub mod exporter;
 pub mod gate;
 pub mod grafana;
+mod hex;
 pub mod lifecycle;
 pub mod output;
 mod packed;

@@ -3,7 +3,7 @@
 use super::{FORMAT, MANIFEST, Manifest, Member, hash_of};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::stack::hex;
+use crate::hex::hex;
 use jiff::Timestamp;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

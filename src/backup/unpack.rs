@@ -4,7 +4,7 @@
 use super::{FORMAT, MANIFEST, Manifest, Member};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
-use crate::stack::hex;
+use crate::hex::hex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File};

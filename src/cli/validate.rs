@@ -21,7 +21,8 @@ const MOST: u64 = 4 << 30;
 /// Read test reports and say what is in them, without sending them
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Files, globs and directories, - for standard input, as for push: JUnit XML, CTRF, Playwright JSON, go test -json, TRX, NUnit 3, xUnit v2
+    /// Files, globs and directories, - for standard input, as for push: JUnit XML, CTRF, Playwright JSON, go test -json,
+    /// TRX, NUnit 3, xUnit v2
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }

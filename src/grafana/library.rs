@@ -54,7 +54,7 @@ impl SavedDashboard {
     pub fn hash(&self) -> String {
         let mut canonical = String::new();
         write_sorted(&self.unmarked(), &mut canonical);
-        crate::stack::hex(&Sha256::digest(canonical.as_bytes()))
+        crate::hex::hex(&Sha256::digest(canonical.as_bytes()))
     }
 
     /// Its JSON without our mark, which tells of a dashboard's first version that nobody has edited it.

@@ -2,9 +2,9 @@
 //!
 //! Everything that is written to Grafana is decided here, and nothing here talks to it.
 
+use crate::hex::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::time::Duration;
 use url::Url;
 
@@ -188,11 +188,7 @@ pub(super) fn shown(dashboard: &Value) -> Vec<String> {
 fn hash_of(dashboard: &Value) -> String {
     let mut canonical = String::new();
     write_sorted(dashboard, &mut canonical);
-    let mut hash = String::new();
-    for byte in Sha256::digest(canonical.as_bytes()) {
-        // Writing to a string cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-    }
+    let mut hash = hex(&Sha256::digest(canonical.as_bytes()));
     hash.truncate(MARK_LENGTH);
     hash
 }

@@ -6,7 +6,8 @@
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
 use crate::grafana::{self, GrafanaError, Login};
-use crate::stack::{hex, sha256};
+use crate::hex::hex;
+use crate::stack::sha256;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::OpenOptionsExt;

@@ -3,10 +3,11 @@
 use crate::engine::{Engine, mount_of};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::hex::hex;
 use crate::secret::Secret;
 use crate::settings::Published;
 use crate::stack::labels::RunId;
-use crate::stack::{DEFAULT_PASSWORD, FileSpec, Names, SecretFile, Service, StackSpec, hex};
+use crate::stack::{DEFAULT_PASSWORD, FileSpec, Names, SecretFile, Service, StackSpec};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 

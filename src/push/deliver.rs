@@ -1,6 +1,7 @@
 //! One file on its way: read, packed, sent, and what the exporter made of it.
 
 use crate::exporter::client::{Client, Refusal, Upload};
+use crate::hex::hex;
 use crate::packed;
 use crate::store::RunMeta;
 use bytes::Bytes;
@@ -131,7 +132,7 @@ fn idempotency_key(project: &str, meta: &RunMeta, bytes: &[u8]) -> String {
     hash.update(serde_json::to_vec(&meta).unwrap_or_default());
     hash.update([0]);
     hash.update(bytes);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

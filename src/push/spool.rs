@@ -5,6 +5,7 @@
 //! names of the files tell the moment of their push. Only their owner may read them: reports hold output.
 
 use super::deliver::{Label, Parcel};
+use crate::hex::hex;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -282,7 +283,7 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// The part of a file's name that tells which parcel it is.

@@ -1,6 +1,7 @@
 //! What a team may decide about its figures: windows, branches, samples, and what a defect counts as.
 
 use super::defects::{Classification, CompiledDefectRules, Defect, DefectRules};
+use crate::hex::hex;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,7 +54,7 @@ impl Rules {
         hash.update(DEFINITIONS.to_le_bytes());
         // A struct of numbers and strings always has a JSON form, with its fields in a fixed order.
         hash.update(serde_json::to_vec(self).unwrap_or_default());
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 
     /// The same rules for one branch alone.

@@ -42,6 +42,27 @@ pub(crate) struct Outside<'a> {
     pub message: Option<String>,
 }
 
+impl<'a> From<Outside<'a>> for Record<'a> {
+    /// A test that ended with an error.
+    fn from(outside: Outside<'a>) -> Self {
+        let Outside { suite, class, name, offset, message } = outside;
+        let message = message.filter(|text| !text.is_empty());
+        Self {
+            suite,
+            class,
+            name: name.into(),
+            file: None,
+            variant: "",
+            offset,
+            element: Outcome::Error,
+            outcome: Outcome::Error,
+            attempts: Attempt::new(Outcome::Error, None, None, message).into(),
+            duration: None,
+            reported_start: None,
+        }
+    }
+}
+
 /// Names what failed outside of tests, as `go-junit-report` names what failed of a package.
 pub(crate) const OUTSIDE: &str = "[failed outside of tests]";
 
@@ -167,27 +188,14 @@ impl<'r> RunBuilder<'r> {
     /// Adds a failure outside of every test as a test that ended with an error, with a warning: a run that failed must
     /// not look like one in which all is well. It is no element, since no test case stands there.
     pub fn add_outside(&mut self, outside: Outside<'_>, told: impl FnOnce() -> String) -> Result<(), Unreadable> {
-        let Outside { suite, class, name, offset, message } = outside;
+        let offset = outside.offset;
         // They must not be without end, though they are no elements.
         self.outside += 1;
         if self.outside > self.limits.cases {
             return Err(Unreadable::TooManyCases { line: self.lines.of(offset), limit: self.limits.cases });
         }
         self.warn("suite_error", offset, told);
-        let message = message.filter(|text| !text.is_empty());
-        self.put(Record {
-            suite,
-            class,
-            name: name.into(),
-            file: None,
-            variant: "",
-            offset,
-            element: Outcome::Error,
-            outcome: Outcome::Error,
-            attempts: Attempt::new(Outcome::Error, None, None, message).into(),
-            duration: None,
-            reported_start: None,
-        })
+        self.put(outside.into())
     }
 
     fn put(&mut self, mut record: Record<'_>) -> Result<(), Unreadable> {

@@ -4,9 +4,9 @@ use super::mistake::Problem;
 use super::{FiguresSettings, Layers, Loaded, Memory, Override, Period};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::hex::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -182,7 +182,7 @@ pub fn load_serve(
             Error::new(Code::SettingsInvalid, format!("cannot read the settings file {}: {cause}", path.display()))
         })?;
         layers.add_text(path, &text)?;
-        sha256 = Some(hexadecimal(&Sha256::digest(text.as_bytes())));
+        sha256 = Some(hex(&Sha256::digest(text.as_bytes())));
     }
     layers.add_environment(environment)?;
     layers.add_overrides(flags)?;
@@ -217,14 +217,6 @@ impl ServeSettings {
         }
         Ok(())
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One service's container, as it should be, in terms every engine understands.
 
 use super::Service;
+use crate::hex::hex;
 use crate::settings::{Published, Restart, ServiceLimits};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -190,11 +191,6 @@ fn in_key_order(value: &Value) -> Value {
 /// SHA-256 in lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -13,9 +13,7 @@ mod remembered;
 mod service;
 mod spec;
 
-pub use container::{
-    Begins, ContainerSpec, FileSpec, FileStat, HealthCheck, ImageSource, Mount, PullPolicy, hex, sha256,
-};
+pub use container::{Begins, ContainerSpec, FileSpec, FileStat, HealthCheck, ImageSource, Mount, PullPolicy, sha256};
 pub use difference::{Difference, differences};
 pub use embedded::{
     EmbeddedObserved, EmbeddedRecord, EmbeddedSpec, EmbeddedState, plan_embedded_down, plan_embedded_up,

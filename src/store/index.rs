@@ -32,16 +32,6 @@ pub(super) fn fingerprint(test: &TestIdentity) -> Hash {
     hash(texts.map(|text| text.map(String::as_bytes)))
 }
 
-/// A hash in hexadecimal.
-pub(super) fn hexadecimal(hash: &Hash) -> String {
-    use std::fmt::Write;
-    hash.iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// A hash from its hexadecimal form.
 pub(super) fn from_hexadecimal(text: &str) -> Option<Hash> {
     if text.len() != 32 || !text.is_ascii() {
@@ -173,7 +163,7 @@ mod tests {
         let hashes: std::collections::HashSet<_> = all.iter().map(fingerprint).collect();
         assert_eq!(hashes.len(), 4);
         let one = fingerprint(&all[0]);
-        assert_eq!(from_hexadecimal(&hexadecimal(&one)), Some(one));
+        assert_eq!(from_hexadecimal(&crate::hex::hex(&one)), Some(one));
         assert_eq!(from_hexadecimal("xyz"), None);
         assert_eq!(from_hexadecimal(&"é".repeat(16)), None);
     }

@@ -6,6 +6,7 @@ use crate::exporter::Exporter;
 use crate::exporter::body::Sent;
 use crate::exporter::form::{self, FormFile};
 use crate::exporter::problem::Problem;
+use crate::hex::hex;
 use crate::quality::Rules;
 use crate::reports::{Counts, TestRun, Unreadable, Warning};
 use crate::store::{NewReport, Receipt, Rejection, RunMeta};
@@ -195,7 +196,7 @@ fn read_form(
 fn name_of_form(read: &[ReadReport]) -> String {
     let mut hash = Sha256::new();
     read.iter().for_each(|report| hash.update(report.sha256));
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 fn read_report(exporter: &Exporter, file: Option<String>, content: &[u8]) -> Result<ReadReport, Refused> {

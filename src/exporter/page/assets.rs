@@ -1,6 +1,7 @@
 //! The pages' own files: style, script and icon. Their addresses change with their content, so that a browser may
 //! keep them for as long as it likes.
 
+use crate::hex::hex;
 use axum::http::header;
 use axum::response::IntoResponse;
 use sha2::{Digest, Sha256};
@@ -26,8 +27,8 @@ pub fn addresses() -> &'static Addresses {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     ADDRESSES.get_or_init(|| {
         let address = |name: &str, content: &str| {
-            let hash = Sha256::digest(content.as_bytes());
-            format!("/assets/{name}?v={:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3])
+            let version = hex(&Sha256::digest(content.as_bytes())[..4]);
+            format!("/assets/{name}?v={version}")
         };
         Addresses {
             style: address("page.css", STYLE),

@@ -8,6 +8,7 @@ use super::frame::{Frame, Tab};
 use crate::exporter::api::{project_key, refused_by_store};
 use crate::exporter::problem::Problem;
 use crate::exporter::{Asking, Exporter};
+use crate::hex::hex;
 use crate::quality::{Day, Rules};
 use crate::store::{Reader, Snapshot, StoreError};
 use askama::Template;
@@ -16,7 +17,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -236,13 +236,7 @@ fn answer(made: &Made, headers: &HeaderMap) -> Response {
 
 /// A short hash in quotes.
 fn tag_of(body: &str) -> String {
-    let mut tag = String::from("\"");
-    for byte in Sha256::digest(body.as_bytes()).iter().take(9) {
-        // Writing into a String cannot fail.
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    tag
+    format!("\"{}\"", hex(&Sha256::digest(body.as_bytes())[..9]))
 }
 
 #[cfg(test)]

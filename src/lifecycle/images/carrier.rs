@@ -7,8 +7,9 @@
 use crate::engine::{Engine, EngineImage, Transfer};
 use crate::error::{Error, Result};
 use crate::exit_code::Code;
+use crate::hex::hex;
 use crate::lifecycle::event::{Event, Observer};
-use crate::stack::{ImageSource, StackSpec, hex};
+use crate::stack::{ImageSource, StackSpec};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};

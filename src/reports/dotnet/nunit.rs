@@ -1,7 +1,6 @@
 //! What only NUnit 3 has: suites of many kinds inside each other, which can fail by themselves.
 
 use super::{Attributes, Place, Reader, base_name};
-use crate::reports::model::{Attempt, Outcome};
 use crate::reports::run::{OUTSIDE, Outside, Record};
 use crate::reports::unreadable::Unreadable;
 use crate::reports::xml::{Tag, Token};
@@ -70,18 +69,7 @@ impl Reader<'_> {
             format!("{:?} cannot be run, and none of its tests is here: it counts as an error", attributes.name)
         });
         let suite = if place.suite.is_empty() { base_name(&attributes.name) } else { &place.suite };
-        self.run.add(Record {
-            suite,
-            class: &attributes.class,
-            name: "[not runnable]".into(),
-            file: None,
-            variant: "",
-            offset,
-            element: Outcome::Error,
-            outcome: Outcome::Error,
-            attempts: Attempt::new(Outcome::Error, None, None, message).into(),
-            duration: None,
-            reported_start: place.start.clone(),
-        })
+        let outside = Outside { suite, class: &attributes.class, name: "[not runnable]", offset, message };
+        self.run.add(Record { reported_start: place.start.clone(), ..outside.into() })
     }
 }

@@ -1,12 +1,13 @@
 //! Runs: the list, and one of them with its failures.
 
 use super::Reader;
+use crate::hex::hex;
 use crate::quality::Standing;
 use crate::reports::{Counts, TestIdentity, TestPlace};
 use crate::store::columns::{StoredExecution, decode_details, decode_executions};
 use crate::store::error::StoreError;
-use crate::store::index::hexadecimal;
 use crate::store::ingest::{read_counts, read_sums};
+use crate::store::live::Hash;
 use crate::store::views::{ReportSummary, RunDetail, RunExecution, RunQuery, RunSummary};
 use rusqlite::{OptionalExtension, Row};
 use std::time::Duration;
@@ -140,7 +141,7 @@ impl Reader<'_> {
         )?;
         Ok(statement.query_row((project, number), |row| {
             let place = TestPlace { suite: row.get(1)?, class: row.get(2)?, file: row.get(4)?, variant: row.get(5)? };
-            Ok((hexadecimal(&row.get(0)?), TestIdentity { place: place.into(), name: row.get(3)? }))
+            Ok((hex(&row.get::<_, Hash>(0)?), TestIdentity { place: place.into(), name: row.get(3)? }))
         })?)
     }
 }

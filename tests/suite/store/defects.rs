@@ -4,7 +4,7 @@ use super::{DAY, NOON, store};
 use qastack::quality::{Defect, DefectKind, FigureName, Rules};
 use qastack::store::{NewDefects, Store, StoreOptions};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const KINDS: [DefectKind; 4] = [DefectKind::Production, DefectKind::PreRelease, DefectKind::Invalid, DefectKind::Open];
 
@@ -50,6 +50,14 @@ async fn the_pages_of_each_kind_are_those_of_all_defects_without_the_others() {
     }
 }
 
+/// A store in a file, with defects in it.
+async fn filled_file(directory: &tempfile::TempDir, count: i64) -> (PathBuf, Store) {
+    let path = directory.path().join("qastack.db");
+    let store = Store::open(&path, StoreOptions::default()).unwrap();
+    fill(&store, count).await;
+    (path, store)
+}
+
 /// Makes the defects of all days but these unreadable, so that whoever reads one of them fails.
 fn only_days(path: &Path, days: RangeInclusive<i64>) {
     let rows = rusqlite::Connection::open(path).unwrap();
@@ -61,9 +69,7 @@ fn only_days(path: &Path, days: RangeInclusive<i64>) {
 #[tokio::test]
 async fn a_page_of_a_kind_reads_the_days_that_it_shows_and_no_others() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("qastack.db");
-    let store = Store::open(&path, StoreOptions::default()).unwrap();
-    fill(&store, 700).await;
+    let (path, store) = filled_file(&directory, 700).await;
     let all = store.read_blocking(|reader| reader.defects("shop", 1_000)).unwrap();
     only_days(&path, 50..=50);
     for kind in KINDS {
@@ -81,9 +87,7 @@ async fn a_page_of_a_kind_reads_the_days_that_it_shows_and_no_others() {
 #[tokio::test]
 async fn a_page_of_a_rare_kind_reads_none_of_the_others_of_its_day() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("qastack.db");
-    let store = Store::open(&path, StoreOptions::default()).unwrap();
-    fill(&store, 7).await;
+    let (path, store) = filled_file(&directory, 7).await;
     let rows = rusqlite::Connection::open(&path).unwrap();
     let sql = "UPDATE defect SET defect = '7' WHERE key NOT IN ('SHOP-0000', 'SHOP-0005')";
     assert_eq!(rows.execute(sql, []).unwrap(), 5);
@@ -122,9 +126,7 @@ async fn the_pages_follow_a_defect_that_changes_a_restart_and_other_rules() {
 #[tokio::test]
 async fn an_explanation_and_a_search_read_the_newest_defects_and_say_how_many_are_left_out() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("qastack.db");
-    let store = Store::open(&path, StoreOptions::default()).unwrap();
-    fill(&store, 700).await;
+    let (path, store) = filled_file(&directory, 700).await;
     let is_open = |number: &i64| number % 2 != 0 && number % 5 != 0;
     let open = (0..700).filter(is_open).count() as u64;
     only_days(&path, 0..=2);
